@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make build      the binary, in bin/
+# make deb        the Debian packages, in bin/, for amd64 and arm64 (make deb ARCH=arm64). The same commit makes the same bytes.
+# make rpm        likewise the RPM packages
 # make demo       the pair at work, in a lab, on a timeline
 # make test       everything: unit tests with -race, fuzz seeds, namespace tests, scenarios on a kernel with IPVS
 # make simulate   pairs on simulated time, with random faults (make simulate SECONDS=60 SEED=1)
+#                 (make simulate ONLY='partition,failover' for a few kinds of faults)
 # make stress     the tests that touch real time, N times (make stress N=50), and how often each of them failed
 # make scorecard  what tandem doctor finds, whether its advice mends it, and how soon the finding goes: a table
 # make soak       half an hour of SYN floods, flapping, slow and half-open clients: no real server is wrongly named
-#                 (make soak SPAN=30m)
+#                 (make soak SPAN=30m). It fails if a flood has less than half of its rate.
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
-# make bench      tandem beside keepalived and ipvsadm, measured in one run
+# make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
+#                 misses its goal by a factor of 2.
 # make lint       gofmt, go vet, staticcheck
+# make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
+#                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
 # demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
 # that has IPVS where this one has none.
@@ -27,13 +33,19 @@ LDFLAGS := -s -w -X main.released=$(VERSION)
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
 
+ARCH ?= amd64,arm64
+.PHONY: deb rpm
+deb rpm:
+	go run ./configs/package -format $@ -arch $(ARCH) -version '$(VERSION)'
+
 .PHONY: demo
 demo:
 	go run ./integration/demo
 
 # Two lanes at a time. Of each pair, one waits for most of its time or boots a kernel, and the other has what is left of the
 # processors. The scenes on an emulated kernel are exact: what runs beside them has a lower priority, what only computes the
-# lowest. Two emulated kernels at once, or one beside the native scenes, are too much for two cores.
+# lowest. Two emulated kernels at once, or one beside the native scenes, are too much for two cores. The timed tests come last in
+# their lane: the other one is over by then, or nearly.
 # What runs in the lab is built there without the race detector: a launcher built alike saves a second build.
 MACHINE := ./integration/machine
 KERNEL  := ./integration
@@ -43,11 +55,18 @@ PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem
            ./integration/purity ./integration/stress
 UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
-.PHONY: test test-machine test-units test-native test-timed test-kernel test-pure
+.PHONY: test test-machine-native test-units-timed test-machine test-units test-native test-timed test-kernel test-pure
 test:
-	$(MAKE) -j 2 --output-sync=target test-machine test-units
-	$(MAKE) -j 2 --output-sync=target test-native test-timed
+	$(MAKE) -j 2 --output-sync=target test-machine-native test-units-timed
 	$(MAKE) -j 2 --output-sync=target test-kernel test-pure
+
+test-machine-native:
+	$(MAKE) test-machine
+	$(MAKE) test-native
+
+test-units-timed:
+	$(MAKE) test-units
+	$(MAKE) test-timed
 
 test-machine:
 	CGO_ENABLED=0 go test -timeout 15m $(MACHINE)
@@ -74,7 +93,7 @@ SEED    ?= 1
 SEEDS   ?= 0
 .PHONY: simulate
 simulate:
-	go run ./cmd/tandem/internal/simulation/simulate -seconds $(SECONDS) -seed $(SEED) -seeds $(SEEDS)
+	go run ./cmd/tandem/internal/simulation/simulate -seconds $(SECONDS) -seed $(SEED) -seeds $(SEEDS) -only '$(ONLY)'
 
 N ?= 20
 .PHONY: stress
@@ -119,6 +138,14 @@ lint:
 	go vet -tags ipvs ./lvs/...
 	go tool staticcheck ./...
 	go tool staticcheck -tags ipvs ./lvs/...
+
+# Not in lint, because that needs no network. The exit code 3 is for vulnerabilities, which govulncheck has printed.
+VULNDB ?= https://vuln.go.dev
+.PHONY: vulncheck
+vulncheck:
+	@go tool -modfile=configs/package/tools.mod govulncheck -db '$(VULNDB)' ./cmd/tandem || { code=$$?; \
+	test $$code = 3 || echo "govulncheck failed, and says nothing about the binary. It must reach $(VULNDB), or read a copy: make vulncheck VULNDB=file:///DIRECTORY" >&2; \
+	exit $$code; }
 
 .PHONY: clean
 clean:

@@ -47,8 +47,15 @@ func only(types []healthcheck.Type, f toml.Field[healthcheck.Config]) toml.Field
 }
 
 func checkTable() toml.SchemaType[healthcheck.Config] {
+	fields := slices.Concat(paceFields(), flapFields(), endpointFields(), dialogueFields(), protocolFields(), adviceFields(), radiusFields(),
+		httpFields(), tlsFields())
+	return toml.Table(checkCheck, fields...)
+}
+
+// paceFields are the type of a check, and how often it probes.
+func paceFields() []toml.Field[healthcheck.Config] {
 	usual := healthcheck.DefaultConfig(healthcheck.TCP)
-	fields := []toml.Field[healthcheck.Config]{
+	return []toml.Field[healthcheck.Config]{
 		toml.Optional("type", toml.Enum(checkTypes...), healthcheck.TCP,
 			"The type of check. tcp connects, and may then send and expect. http and https ask for a page. grpc asks the gRPC health service. dns asks a name server. "+
 				"smtp greets a mail server. udp sends a datagram. radius asks a RADIUS server. ping sends an ICMP echo request. "+
@@ -78,6 +85,13 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 			func(c *healthcheck.Config, v int) { c.Rise = v }),
 		toml.Optional("fall", toml.Integer(1, 100), usual.Fall, "A server becomes unhealthy after this many failures in a row.",
 			func(c *healthcheck.Config, v int) { c.Fall = v }),
+	}
+}
+
+// flapFields are about servers whose health changes often.
+func flapFields() []toml.Field[healthcheck.Config] {
+	usual := healthcheck.DefaultConfig(healthcheck.TCP)
+	return []toml.Field[healthcheck.Config]{
 		toml.Optional("flap_changes", flapChanges(), usual.Flap.Changes,
 			"A server whose health changes this many times within flap_window is flapping. tandem logs this instead of each change. "+
 				"0 turns this off.",
@@ -88,6 +102,12 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 		toml.Optional("flap_hold", toml.Duration(0, 24*time.Hour, time.Nanosecond), usual.Flap.Hold,
 			"How long a flapping server is held unhealthy. With 0s, it is not held.",
 			func(c *healthcheck.Config, v time.Duration) { c.Flap.Hold = v }),
+	}
+}
+
+// endpointFields are where probes go, and from where.
+func endpointFields() []toml.Field[healthcheck.Config] {
+	return []toml.Field[healthcheck.Config]{
 		toml.Derived("port", toml.Integer[uint16](1, math.MaxUint16), "The port that is probed.",
 			func(c *healthcheck.Config, v uint16) { c.Port = v }).
 			Unset("the real server's port; if it has several, the first one").Example("80"),
@@ -112,7 +132,6 @@ func checkTable() toml.SchemaType[healthcheck.Config] {
 				"The interface that probes must leave through, or the VRF that has the routes to the servers.",
 				func(c *healthcheck.Config, v string) { c.Device = v }).Unset("the routes decide").Example(`"vrf-blue"`)),
 	}
-	return toml.Table(checkCheck, slices.Concat(fields, dialogueFields(), protocolFields(), adviceFields(), radiusFields(), httpFields(), tlsFields())...)
 }
 
 func flapChanges() toml.SchemaType[int] {

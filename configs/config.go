@@ -24,8 +24,10 @@ type Config struct {
 	Control  Control
 	State    State
 	Metrics  Metrics
+	Web      Web
 	Election Election
 	Peer     Peer
+	Drill    Drill
 	Routers  []Router
 	Tracks   []Track // of the routers, beside the interfaces that they track
 	Hooks    []Hook  // those of the routers first, then those of the file, each in its order
@@ -35,18 +37,21 @@ type Config struct {
 	RealServer *RealServer
 	KeyFiles   []KeyFile
 	Warnings   Mistakes // valid, but probably not intended
+	NATSplits  []NATSplit
 }
 
 // A Log has the settings of the log.
 type Log struct {
 	Level  string // trace, debug, info, warn or error
-	Format string // LogText or LogJSON
+	Format string // LogAuto, LogText, LogJournal or LogJSON
 }
 
 // The formats of a log line.
 const (
-	LogText = "text"
-	LogJSON = "json"
+	LogAuto    = "auto" // LogJournal where standard error goes to systemd's journal, LogText elsewhere
+	LogText    = "text"
+	LogJournal = "journal"
+	LogJSON    = "json"
 )
 
 // DefaultSocket is the control socket unless the file names another.
@@ -73,6 +78,18 @@ type Metrics struct {
 	Listen string // host:port, where the host may be empty; "": nowhere
 }
 
+// Web says where browsers find the page about the pair.
+type Web struct {
+	Listen string   // host:port, where the host may be empty; "": nowhere
+	Hosts  []string // names under which a browser may open it, beside those of WebNames
+}
+
+// WebNames returns the names with a dot under which a browser may open the page.
+func (c *Config) WebNames() []string {
+	host, _, _ := splitHostPort(c.Web.Listen)
+	return append([]string{host, c.Name}, c.Web.Hosts...)
+}
+
 // An Election configures the process that runs the virtual routers.
 type Election struct {
 	// Realtime locks its memory and gives its loops a real-time thread each.
@@ -86,8 +103,11 @@ type Router struct {
 	vrrp.Config
 	Announce garp.Config
 	// WitnessRelease is how long a master stays master while neither its witnesses nor its peers answer; 0: for ever. Witnesses and
-	// peers are among the Tracks.
+	// peers, its own or those of its sync group, are among the Tracks.
 	WitnessRelease time.Duration
+	// PreemptSyncLimit is how long it waits at most for the other director's connections before it preempts; 0: preempt is not "synced",
+	// and it does not wait.
+	PreemptSyncLimit time.Duration
 }
 
 // A KeyFile is a file with the secret of a key of a virtual router. Package load reads it.
@@ -178,7 +198,7 @@ const (
 	OutlierWeightZero // weight-zero
 )
 
-// MinOutlierServers is the number of servers from which a service may take one out. At most a third of them is taken out.
+// MinOutlierServers is the number of servers in service from which one may be taken out. At most a third of them is taken out.
 const MinOutlierServers = 3
 
 // A Service is one or several IPVS services that share a pool.

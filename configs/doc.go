@@ -12,3 +12,4 @@
 package configs
 
 //go:generate go run ./internal/reference
+//go:generate go test ../cmd/tandem -run ^TestManPages$ -update

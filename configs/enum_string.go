@@ -141,11 +141,12 @@ func _() {
 	_ = x[HookDirectorStart-11]
 	_ = x[HookDirectorStop-12]
 	_ = x[HookTakeover-13]
+	_ = x[HookDrill-14]
 }
 
-const _HookEvent_name = "masterbackupfaultstopcontestedcontest_overserver_upserver_downquorum_lostquorum_regaineddirector_startdirector_stoptakeover"
+const _HookEvent_name = "masterbackupfaultstopcontestedcontest_overserver_upserver_downquorum_lostquorum_regaineddirector_startdirector_stoptakeoverdrill"
 
-var _HookEvent_index = [...]uint8{0, 6, 12, 17, 21, 30, 42, 51, 62, 73, 88, 102, 115, 123}
+var _HookEvent_index = [...]uint8{0, 6, 12, 17, 21, 30, 42, 51, 62, 73, 88, 102, 115, 123, 128}
 
 func (i HookEvent) String() string {
 	idx := int(i) - 1

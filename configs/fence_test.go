@@ -28,7 +28,7 @@ func TestMistakesOfFencing(t *testing.T) {
 		}},
 		{"hook of the file", router("[[hook]]\ncommand = \"/bin/off\"\non = [\"takeover\"]"), []string{
 			`7: hook[0].on[0]: unknown value "takeover"; want master, backup, fault, stop, contested, contest_over, server_up, server_down, ` +
-				"quorum_lost, quorum_regained, director_start or director_stop",
+				"quorum_lost, quorum_regained, director_start, director_stop or drill",
 		}},
 	})
 }

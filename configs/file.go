@@ -22,6 +22,7 @@ import (
 type file struct {
 	Config
 	routers []virtualRouter
+	groups  []syncGroup
 	checks  map[string]healthcheck.Config // by name
 	hooks   []Hook                        // those that belong to no virtual router
 }
@@ -45,16 +46,24 @@ func partFields() []toml.Field[file] {
 			func(f *file, v State) { f.State = v }),
 		toml.Section("metrics", metricsTable(), "Metrics for Prometheus.",
 			func(f *file, v Metrics) { f.Metrics = v }),
+		toml.Section("web", webTable(), "A page about the pair, for browsers. It shows, and takes no command.",
+			func(f *file, v Web) { f.Web = v }),
 		toml.Derived("peer", channelTable(),
 			"The channel to the other director. It carries orders about real servers (tandem drain and others), and what each director "+
 				"sees: differences of the configurations, of the servers' health and of the clocks. `tandem status --pair` shows them. "+
-				"The election does not use it. Without this table there is no channel.",
+				"The election does not use it. It uses TLS, and not ssh: its key opens nothing but this channel, no login and no shell. "+
+				"Without this table there is no channel.",
 			func(f *file, v Peer) { f.Peer = v }),
+		toml.Derived("drill", drillTable(), drillDoc, func(f *file, v Drill) { f.Drill = v }),
 		toml.Section("election", electionTable(), "The process that runs the virtual routers.",
 			func(f *file, v Election) { f.Election = v }),
 		toml.Derived("vrrp", toml.List(routerTable(), 0, toml.Unlimited),
 			"A virtual router: addresses that both directors share, and that the elected master holds.",
 			func(f *file, v []virtualRouter) { f.routers = v }),
+		toml.Derived("group", toml.List(groupTable(), 0, toml.Unlimited),
+			"A sync group as a whole, for what is asked once for all of its virtual routers. The group itself needs no such table: it is made "+
+				"by sync_group.",
+			func(f *file, v []syncGroup) { f.groups = v }),
 		toml.Section("lvs", lvsTable(), "The IPVS table as a whole.",
 			func(f *file, v LVS) { f.LVS = v }),
 		toml.Derived("check", namedChecks(), "A check that services and servers use by its name.",
@@ -85,7 +94,9 @@ func logTable() toml.SchemaType[Log] {
 		toml.Optional("level", toml.OneOf("trace", "debug", "info", "warn", "error"), "info",
 			"The lowest level that is logged.",
 			func(l *Log, v string) { l.Level = v }),
-		toml.Optional("format", toml.OneOf(LogText, LogJSON), LogText, "The format of a log line.",
+		toml.Optional("format", toml.OneOf(LogAuto, LogText, LogJournal, LogJSON), LogAuto,
+			"The format of a log line. With journal, systemd's journal gets priorities and fields: `journalctl -u tandem -p warning SERVICE=www`. "+
+				"auto is journal where systemd connects standard error to the journal, and text elsewhere.",
 			func(l *Log, v string) { l.Format = v }),
 	)
 }
@@ -139,10 +150,52 @@ func stateTable() toml.SchemaType[State] {
 
 func metricsTable() toml.SchemaType[Metrics] {
 	return toml.Table(nil,
-		toml.Optional("listen", toml.String("host:port, or :port for all addresses", validListen), "",
-			"Where Prometheus reads the metrics, over HTTP at /metrics. An empty text turns them off.",
+		toml.Optional("listen", toml.String("host:port, or :port for all addresses", validListen("9105")), "",
+			"Where Prometheus reads the metrics, over HTTP at /metrics. An empty text turns them off. At /healthz the answer is 200 "+
+				"while the director works, and at /readyz while it could serve clients as master: otherwise it is 503, with the reasons.",
 			func(m *Metrics, v string) { m.Listen = v }),
 	)
+}
+
+// maxHosts is how many names a web page can have.
+const maxHosts = 32
+
+func webTable() toml.SchemaType[Web] {
+	names := toml.List(toml.String("a host name", validWebHost), 0, maxHosts)
+	return toml.Table(nil,
+		toml.Optional("listen", toml.String("host:port, or :port for all addresses", validListen("9106")), "",
+			"Where browsers find the page, over HTTP. An empty text turns it off. It shows what `tandem status --pair` and `tandem history` "+
+				"show: what is wrong, virtual routers, services with their servers, and what has happened. It has no password and no TLS: "+
+				"choose a management address.",
+			func(w *Web, v string) { w.Listen = v }),
+		toml.Optional("hosts", names.Valued("an array of up to %d host names", maxHosts), nil,
+			"Names with a dot by which browsers open the page: `[\"lb1.example.com\"]`. IP addresses, names without a dot, the director's name and the host in listen "+
+				"need no entry. Under other names the page is refused, so that a website cannot lead a browser in this network to it by a name of its own "+
+				"(DNS rebinding).",
+			func(w *Web, v []string) { w.Hosts = append(w.Hosts, v...) }),
+	)
+}
+
+func validWebHost(s string) *toml.Refusal {
+	if !validHostName(s) {
+		return toml.Refuse(`write "lb1.example.com"`, "%q is not a host name", toml.Abbreviate(s))
+	}
+	return nil
+}
+
+// checkWeb refuses a page at the address of the metrics: only one of them could be served.
+func checkWeb(at toml.Node, c *Config) {
+	host, port, _ := splitHostPort(c.Web.Listen)
+	other, taken, _ := splitHostPort(c.Metrics.Listen)
+	if c.Web.Listen != "" && port == taken && (strings.EqualFold(host, other) || anyAddress(host) || anyAddress(other)) {
+		at.Key("web").Key("listen").Mistake("choose another port", "%s is the address of metrics.listen too", c.Web.Listen)
+	}
+}
+
+// anyAddress tells whether a host to listen at stands for all addresses.
+func anyAddress(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "" || err == nil && a.IsUnspecified()
 }
 
 func electionTable() toml.SchemaType[Election] {
@@ -160,6 +213,7 @@ func electionTable() toml.SchemaType[Election] {
 // checkFile applies the rules about several parts of the file.
 func checkFile(at toml.Node, f *file) {
 	checkRouters(at.Key("vrrp"), f.routers)
+	checkSyncGroups(at, f)
 	checkServices(at.Key("service"), f.Services)
 	resolveChecks(at, f)
 	checkReferences(at, f)
@@ -178,9 +232,12 @@ func checkFile(at toml.Node, f *file) {
 		}
 	}
 	checkHooks(at, f)
+	checkWeb(at, &f.Config)
 	checkUseful(at.Key("vrrp"), f)
 	checkRealServer(at.Key("realserver"), &f.Config)
 	refusePeerVIP(at.Key("peer"), &f.Config)
+	checkScheduled(at, f)
+	checkSynced(at, f)
 	if len(f.routers) == 0 && len(f.Services) == 0 && f.RealServer == nil && at.Sound("vrrp", "service") {
 		at.Warn("", "has neither [[vrrp]] nor [[service]]: there is nothing to do")
 	}
@@ -275,25 +332,28 @@ func validSocket(s string) *toml.Refusal {
 	return absolutePath(s)
 }
 
-func validListen(s string) *toml.Refusal {
-	if s == "" {
+// validListen refuses what is no address to listen at. port is that of the examples.
+func validListen(port string) func(string) *toml.Refusal {
+	hint := fmt.Sprintf(`write "127.0.0.1:%[1]s", "[::1]:%[1]s" or ":%[1]s"`, port)
+	return func(s string) *toml.Refusal {
+		if s == "" {
+			return nil
+		}
+		host, port, ok := splitHostPort(s)
+		if !ok {
+			return toml.Refuse(hint, "%q is not host:port", toml.Abbreviate(s))
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return toml.Refuse(hint, "%q is not a port: want 1 to 65535", toml.Abbreviate(port))
+		}
+		if host == "" || validHostName(host) {
+			return nil
+		}
+		if _, err := netip.ParseAddr(host); err != nil {
+			return toml.Refuse(hint, "%q is neither an address nor a host name", toml.Abbreviate(host))
+		}
 		return nil
 	}
-	const hint = `write "127.0.0.1:9105", "[::1]:9105" or ":9105"`
-	host, port, ok := splitHostPort(s)
-	if !ok {
-		return toml.Refuse(hint, "%q is not host:port", toml.Abbreviate(s))
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return toml.Refuse(hint, "%q is not a port: want 1 to 65535", toml.Abbreviate(port))
-	}
-	if host == "" || validHostName(host) {
-		return nil
-	}
-	if _, err := netip.ParseAddr(host); err != nil {
-		return toml.Refuse(hint, "%q is neither an address nor a host name", toml.Abbreviate(host))
-	}
-	return nil
 }
 
 // validHostName follows RFC 1123, section 2.1. It also accepts underscores, which many names have in practice.

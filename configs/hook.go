@@ -54,6 +54,7 @@ const (
 	HookDirectorStart                       // director_start
 	HookDirectorStop                        // director_stop
 	HookTakeover                            // takeover
+	HookDrill                               // drill
 )
 
 // A HookStyle says which arguments a command gets.
@@ -71,7 +72,7 @@ var (
 	routerEvents   = append(slices.Clone(groupEvents), HookContested, HookContestOver)
 	fenceEvents    = append(slices.Clone(routerEvents), HookTakeover)
 	serviceEvents  = []HookEvent{HookServerUp, HookServerDown, HookQuorumLost, HookQuorumRegained}
-	directorEvents = []HookEvent{HookDirectorStart, HookDirectorStop}
+	directorEvents = []HookEvent{HookDirectorStart, HookDirectorStop, HookDrill}
 )
 
 // Hears tells whether the hook is to be told an event.
@@ -117,7 +118,9 @@ func hookTable() toml.SchemaType[Hook] {
 		"master, backup, fault, stop, contested and contest_over: as in [[vrrp.hook]].\n"+
 		"server_up and server_down: the health of a real server, all its checks together. quorum_lost and quorum_regained: of a "+
 		"service. Of these four, the good state is told only after the bad one.\n"+
-		"director_start and director_stop: of the daemon. When the daemon is killed, it tells nothing.",
+		"director_start and director_stop: of the daemon. When the daemon is killed, it tells nothing.\n"+
+		"drill: a drill of this director has ended, or one of its schedule was not made. TANDEM_REASON says which, how it ended, and why; "+
+		"TANDEM_STATE is passed, failed, died, undone or skipped.",
 		func(string) string { return "As in [[vrrp.hook]]." })
 	return toml.Table(checkHook, append(fields,
 		toml.Derived("sync_group", identifier(),

@@ -66,7 +66,7 @@ func TestMistakesOfForm(t *testing.T) {
 			"2: control.colour: unknown key; the keys here are socket, group, admin_group",
 		}},
 		{"quoted key", "\"log.level\" = \"info\"", []string{
-			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, peer, election, vrrp, lvs, check, service, hook, realserver`,
+			`1: "log.level": unknown key; the keys here are name, include, director, log, control, state, metrics, web, peer, drill, election, vrrp, group, lvs, check, service, hook, realserver`,
 		}},
 		{"unknown table", "[[vrpp]]\nvrid = 1", []string{
 			"1: vrpp: unknown key; did you mean `vrrp`?",
@@ -169,6 +169,21 @@ func TestMistakesOfTheDaemon(t *testing.T) {
 		}},
 		{"no host", "[metrics]\nlisten = \"a b:9105\"", []string{
 			`2: metrics.listen: "a b" is neither an address nor a host name; write "127.0.0.1:9105", "[::1]:9105" or ":9105"`,
+		}},
+		{"a page on a port alone", "[web]\nlisten = \"9106\"", []string{
+			`2: web.listen: "9106" is not host:port; write "127.0.0.1:9106", "[::1]:9106" or ":9106"`,
+		}},
+		{"a page for a URL", "[web]\nhosts = [\"lb1.example.com\", \"https://lb1.example.com/\"]", []string{
+			`2: web.hosts[1]: "https://lb1.example.com/" is not a host name; write "lb1.example.com"`,
+		}},
+		{"a page for too many", "[web]\nhosts = [" + strings.Repeat("\"a.b\", ", 33) + "]", []string{
+			"2: web.hosts: has 33 elements: want 0 to 32",
+		}},
+		{"a page at the address of the metrics", "[web]\nlisten = \"10.0.0.1:9105\"\n[metrics]\nlisten = \":9105\"", []string{
+			"2: web.listen: 10.0.0.1:9105 is the address of metrics.listen too; choose another port",
+		}},
+		{"metrics at the address of a page", "[metrics]\nlisten = \"LB1:9105\"\n[web]\nlisten = \"lb1:9105\"", []string{
+			"4: web.listen: lb1:9105 is the address of metrics.listen too; choose another port",
 		}},
 		{"at the stop", "[lvs]\non_stop = \"flush\"", []string{
 			`2: lvs.on_stop: unknown value "flush"; want keep or remove`,

@@ -77,24 +77,66 @@ func (c *Config) Notes() (notes []string) {
 			if server.Method != lvs.NAT || len(c.Routers) == 0 || !server.Addr.IsValid() {
 				continue
 			}
-			inside := c.routersAt(server.Addr)
-			if len(inside) == 0 {
+			if len(c.routersAt(server.Addr)) == 0 {
 				if slices.ContainsFunc(c.Routers, Router.hasHostVIP) {
 					continue // nobody says which network that VIP is in
 				}
 				add("service %s: no [[vrrp]] has a VIP in the network of real server %s: with method nat, the server's default route "+
 					"must lead to an address that is always on the master", s.Name, server.Addr)
+			}
+		}
+	}
+	for _, split := range c.NATSplits {
+		for _, name := range split.Services {
+			add("service %s: %s", name, split)
+		}
+	}
+	return notes
+}
+
+// A NATSplit is a VIP and a gateway of real servers that services with method nat need on the same director, and whose virtual
+// routers have no sync_group in common.
+type NATSplit struct {
+	Services        []string
+	Outside, Inside string // names of virtual routers
+}
+
+func (n NATSplit) String() string {
+	return fmt.Sprintf("the virtual routers %s and %s are not in one sync_group: with method nat, the answers of the real servers "+
+		"are lost while different directors are their masters", n.Outside, n.Inside)
+}
+
+// splitNAT returns the virtual routers that method nat needs on the same director, and that may have different masters.
+func (c *Config) splitNAT() (all []NATSplit) {
+	for _, s := range c.Services {
+		for _, server := range s.Servers {
+			if server.Method != lvs.NAT {
+				continue
+			}
+			inside := c.routersAt(server.Addr)
+			if len(inside) == 0 {
 				continue
 			}
 			for _, v := range s.Virtuals {
 				if outside, ok := c.routerOf(v.Addr); ok && !slices.ContainsFunc(inside, outside.together) {
-					add("service %s: the virtual routers %s and %s are not in one sync_group: with method nat, the answers of the real servers "+
-						"are lost while different directors are their masters", s.Name, outside.Name, names(inside))
+					all = splitOf(all, s.Name, outside.Name, names(inside))
 				}
 			}
 		}
 	}
-	return notes
+	return all
+}
+
+// splitOf adds a service to those of its virtual routers.
+func splitOf(all []NATSplit, service, outside, inside string) []NATSplit {
+	i := slices.IndexFunc(all, func(n NATSplit) bool { return n.Outside == outside && n.Inside == inside })
+	if i < 0 {
+		return append(all, NATSplit{[]string{service}, outside, inside})
+	}
+	if !slices.Contains(all[i].Services, service) {
+		all[i].Services = append(all[i].Services, service)
+	}
+	return all
 }
 
 // signatureNotes says which virtual routers anybody could disturb. Version 2 has no note: its password has a warning already.
@@ -134,10 +176,14 @@ func (s Service) onlyOwnAddress() bool {
 }
 
 // routersAt returns the virtual routers with a VIP in the network of an address.
-func (c *Config) routersAt(addr netip.Addr) []Router {
-	return slices.DeleteFunc(slices.Clone(c.Routers), func(r Router) bool {
-		return !slices.ContainsFunc(slices.Concat(r.VIPs, r.ExcludedVIPs), func(vip netip.Prefix) bool { return vip.Masked().Contains(addr) })
-	})
+func (c *Config) routersAt(addr netip.Addr) (all []Router) {
+	has := func(vip netip.Prefix) bool { return vip.Contains(addr) }
+	for i := range c.Routers {
+		if r := &c.Routers[i]; slices.ContainsFunc(r.VIPs, has) || slices.ContainsFunc(r.ExcludedVIPs, has) {
+			all = append(all, *r)
+		}
+	}
+	return all
 }
 
 // hasHostVIP tells whether a VIP has no network.

@@ -43,6 +43,30 @@ func TestNotes(t *testing.T) {
 	}
 }
 
+// TestSplitNAT: services with the same virtual routers are told together, and a service with two servers once.
+func TestSplitNAT(t *testing.T) {
+	vr := func(name, iface, id, vip string) string {
+		return fmt.Sprintf("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %s\nvips = [%q]\n", name, iface, id, vip)
+	}
+	nat := func(name, virtual string) string {
+		return fmt.Sprintf("[[service]]\nname = %q\nvirtual = %q\nmethod = \"nat\"\nserver = [{ address = \"10.0.0.11\" }, { address = \"10.0.0.12\" }]\n", name, virtual)
+	}
+	text := vr("outside", "eth0", "51", "192.0.2.100/24") + vr("other", "eth0", "53", "192.0.2.101/24") + vr("inside", "eth1", "52", "10.0.0.1/24") +
+		nat("www", "192.0.2.100:80") + nat("mail", "192.0.2.100:25") + nat("dns", "192.0.2.101:53")
+	want := "[{[www mail] outside inside} {[dns] other inside}]"
+	type plain struct {
+		services        []string
+		outside, inside string
+	}
+	var got []plain
+	for _, n := range parse(t, text).NATSplits {
+		got = append(got, plain{n.Services, n.Outside, n.Inside})
+	}
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
 func isUnsigned(note string) bool { return strings.HasPrefix(note, "advertisements are not signed (") }
 
 // TestUnsignedNote: one note for the whole file, and none where all sign.
@@ -87,6 +111,8 @@ func TestARealServerIsNoVIP(t *testing.T) {
 			[]string{"3: service[0].method: unknown value \"gate\"; did you mean `dr`?"}},
 		{"another", "[[service]]\nvirtual = \"192.0.2.101:80\"\nmethod = \"masq\"\nserver = [{ address = \"192.0.2.11\", port = 8080 }]",
 			[]string{"3: service[0].method: unknown value \"masq\"; did you mean `nat`?"}},
+		{"a tunnel's", "[[service]]\nvirtual = \"192.0.2.101:80\"\nmethod = \"tun\"\nserver = [{ address = \"192.0.2.11\", port = 8080 }]",
+			[]string{"3: service[0].method: unknown value \"tun\"; did you mean `tunnel`?"}},
 		{"of a server", "[[service]]\nvirtual = \"192.0.2.101:80\"\nserver = [{ address = \"192.0.2.11\", method = \"ipip\", port = 8080 }]",
 			[]string{"3: service[0].server[0].method: unknown value \"ipip\"; did you mean `tunnel`?"}},
 	})

@@ -58,6 +58,7 @@ func ParseIn(s Surroundings, name string, text []byte) (*Config, error) {
 	}
 	c := &f.Config
 	c.File, c.SHA256, c.Warnings, c.Choice = name, digest(d.Sources()), warnings, choice
+	c.NATSplits = c.splitNAT()
 	if choice == ChosenByHost {
 		c.Name = director
 	}
@@ -109,7 +110,10 @@ func digest(files []toml.File) string {
 	return sum(list)
 }
 
+// A Key describes a key of the schema.
+type Key = toml.Key
+
 // Keys returns every key that a file may have. A table comes before its keys.
-func Keys() []toml.Key {
+func Keys() []Key {
 	return keys()
 }

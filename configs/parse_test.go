@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		File:     "t.toml",
 		SHA256:   got.SHA256,
-		Log:      Log{Level: "info", Format: LogText},
+		Log:      Log{Level: "info", Format: LogAuto},
 		Control:  Control{Socket: DefaultSocket},
 		State:    State{Dir: "/var/lib/tandem"},
 		Election: Election{OrphanGrace: 10 * time.Second},

@@ -18,6 +18,8 @@ type Peer struct {
 	Listen  string         // host:port, where the host may be empty
 	Key     vrrp.Secret    // that both directors share; empty: certificates alone
 	TLS     PeerTLS        // the zero value: the key alone
+	// AcceptConfig lets the other director send a configuration.
+	AcceptConfig bool
 }
 
 // PeerTLS has the files of certificates, all PEM.
@@ -48,10 +50,13 @@ func channelTable() toml.SchemaType[Peer] {
 			func(p *Peer, v string) { p.Listen = v }).Unset("all addresses, with the port of address").Example(`":8474"`),
 		toml.Derived("key", toml.Secret(toml.String(fmt.Sprintf("%s and %d to %d hexadecimal digits", keyPrefix, 2*vrrp.MinSecret, 2*vrrp.MaxSecret),
 			validPeerKey), noPeerKey),
-			"The key that both directors share. `tandem peer init` makes it. Who has the key can give orders about real servers. "+
+			"The key that both directors share. `tandem peer init` makes it. Who has the key can read this director's status and history, give orders "+
+				"about all real servers, put this director's own file or one of its former configurations into force, and confirm or roll back what waits for "+
+				"confirmation. It cannot bring in a configuration that this director never had. "+
 				"A channel needs a key or the certificates below. With both, both must be right.",
 			func(p *Peer, v string) { p.Key = peerKey(v) }).Unset("certificates alone").Example(`{ file = "/etc/tandem/peer.key" }`),
-		toml.Derived("tls_cert", path, "A PEM file with the certificate of this director, for servers and for clients. It is read again for each connection.",
+		toml.Derived("tls_cert", path, "A PEM file with the certificate of this director, for servers and for clients. It is read again for each connection. "+
+			"`tandem peer init --certificates` makes the files of both directors.",
 			func(p *Peer, v string) { p.TLS.CertFile = v }).Unset("the key alone").Example(`"/etc/tandem/peer.pem"`),
 		toml.Derived("tls_key", path, "A PEM file with the key of tls_cert.",
 			func(p *Peer, v string) { p.TLS.KeyFile = v }).Unset("the key alone").Example(`"/etc/tandem/peer-tls.key"`),
@@ -60,6 +65,11 @@ func channelTable() toml.SchemaType[Peer] {
 		toml.Derived("tls_name", toml.String("a host name or address", validName1123),
 			"The name that the certificate of the other director must be for. Otherwise any machine with a certificate of tls_ca could give orders.",
 			func(p *Peer, v string) { p.TLS.Name = v }).OnlyFor("tls_cert").Unset("the address of the other director").Example(`"lb2.example.org"`),
+		toml.Optional("accept_config", toml.Boolean(), false,
+			"Whether the other director may send a configuration: `tandem apply FILE --pair` there. Who has the key of the channel can then run any "+
+				"program as root on this machine: a configuration names scripts and their users, and files with secrets, and nothing is refused that "+
+				"`tandem check` accepts. What is sent is logged, and is in the history. Without it, `tandem apply --pair` puts this director's own file into force.",
+			func(p *Peer, v bool) { p.AcceptConfig = v }),
 	)
 }
 
@@ -80,7 +90,7 @@ func validPeerListen(s string) *toml.Refusal {
 	if s == "" {
 		return toml.Refuse(`write ":8474", or leave it out`, "is empty")
 	}
-	return validListen(s)
+	return validListen("8474")(s)
 }
 
 func validPeerKey(s string) *toml.Refusal {

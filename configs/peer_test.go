@@ -20,6 +20,7 @@ func TestPeer(t *testing.T) {
 		{"version 6", "address = \"[fd00::2]:99\"\n" + key, "[fd00::2]:99 :99 32 {   }"},
 		{"certificates", address + files, "10.0.0.2:8474 :8474 0 {/c /k /a 10.0.0.2}"},
 		{"both, and a name", address + key + files + "tls_name = \"lb2\"", "10.0.0.2:8474 :8474 32 {/c /k /a lb2}"},
+		{"a configuration", address + key + "accept_config = 1", "4: peer.accept_config: "},
 		{"no address", key, "1: peer.address: is missing: want a string; for example: address = \"10.0.0.2:8474\""},
 		{"no port", "address = \"10.0.0.2\"\n" + key, `2: peer.address: "10.0.0.2" is not address:port; write "10.0.0.2:8474"`},
 		{"a name", "address = \"lb2:8474\"\n" + key, `2: peer.address: "lb2:8474" is not address:port; write`},

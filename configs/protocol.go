@@ -112,18 +112,13 @@ func checkVersion2(at toml.Node, r *virtualRouter) {
 const owner = 255
 
 // maxDownTime is three of the longest intervals. A command, systemd or a successor does not wait longer for a hand-over.
-const maxDownTime = vrrp.DownIntervals * vrrp.MaxAdvertInterval
+const maxDownTime = vrrp.DownAdverts * vrrp.MaxAdvertInterval
 
 // checkElection finds settings of the election that another setting makes useless.
 func checkElection(at toml.Node, r *virtualRouter) {
-	if r.Priority == owner && !r.Preempt && at.Sound("preempt") {
-		at.Key("preempt").Warn("", "has no effect: priority 255 always takes over (RFC 9568, section 6.1)")
-	}
+	checkPreempt(at, r)
 	if wait := time.Duration(r.DownAdverts) * r.AdvertInterval; wait > maxDownTime && at.Sound("down_adverts", "advert_interval") {
 		at.Key("down_adverts").Mistake("lower it, or advert_interval", "%d intervals of %s are longer than %s, and a hand-over cannot wait so long",
 			r.DownAdverts, toml.ShowDuration(r.AdvertInterval), toml.ShowDuration(maxDownTime))
-	}
-	if r.PreemptDelay > 0 && !r.Preempt && at.Sound("preempt") {
-		at.Key("preempt_delay").Mistake("remove one of them", "has no meaning with preempt = false")
 	}
 }

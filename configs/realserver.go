@@ -20,13 +20,23 @@ type RealServer struct {
 	Persist    bool     // also write the settings to DefaultDropIn
 }
 
+// realServerMode returns the schema type of how packets reach this machine.
+func realServerMode() toml.SchemaType[string] {
+	words := make(map[string]string, len(methodWords))
+	for word, m := range methodWords {
+		words[word] = m.String()
+	}
+	return toml.OneOf("dr", "tunnel", "nat").Synonyms(words)
+}
+
 func realServerTable() toml.SchemaType[RealServer] {
 	return toml.Table(nil,
 		toml.Required("vips", toml.List(neighbour().Valued("each an IPv4 or IPv6 address"), 1, toml.Unlimited), `["192.0.2.110"]`,
 			"The virtual addresses that this machine serves, and does not answer ARP for. With mode nat, give the virtual "+
-				"address that the directors have in this machine's network.",
+				"address that the directors have in this machine's network. With the other modes, tandem moves an address "+
+				"that is on another interface to where it belongs, unless this machine depends on it.",
 			func(c *RealServer, v []netip.Addr) { c.VIPs = v }),
-		toml.Optional("mode", toml.OneOf("dr", "tunnel", "nat"), "dr", "How packets reach this machine. Use the same value as "+
+		toml.Optional("mode", realServerMode(), "dr", "How packets reach this machine. Use the same value as "+
 			"method in [[service]]. nat only sets the default route to go through the VIP.",
 			func(c *RealServer, v string) { c.Mode = v }),
 		toml.Optional("method", toml.OneOf("sysctl", "arpfilter"), "sysctl",

@@ -27,6 +27,8 @@ func TestRealServer(t *testing.T) {
 		{"twice", `realserver.vips = ["192.0.2.100", "192.0.2.100"]`, nil, "realserver.vips[1]: 192.0.2.100 is already realserver.vips[0]"},
 		{"a director's own", "realserver.vips = [\"192.0.2.100\"]\n[[vrrp]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 1\nvips = [\"192.0.2.100/24\"]",
 			nil, `realserver.vips[0]: 192.0.2.100 is a VIP of [[vrrp]] "web" too`},
+		{"a mode of ipvsadm", "[realserver]\nvips = [\"192.0.2.100\"]\nmode = \"tun\"", nil, "realserver.mode: unknown value \"tun\"; did you mean `tunnel`?"},
+		{"another", "[realserver]\nvips = [\"192.0.2.100\"]\nmode = \"gate\"", nil, "realserver.mode: unknown value \"gate\"; did you mean `dr`?"},
 		{"unknown method", "[realserver]\nvips = [\"192.0.2.100\"]\nmethod = \"arptables\"", nil, `unknown value "arptables"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

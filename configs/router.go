@@ -22,9 +22,8 @@ type virtualRouter struct {
 	tracks []tracked
 	keys   []KeyFile // without the router's name
 	hooks  []Hook
-
-	witnesses    []witness
-	witnessPeers []netip.Addr
+	asks   witnessing
+	synced bool // preempt = "synced"
 }
 
 func routerTable() toml.SchemaType[virtualRouter] {
@@ -91,17 +90,20 @@ func electionFields() []toml.Field[virtualRouter] {
 			"The interval of the master's advertisements. The backup takes over when it has heard none for a little more than "+
 				"down_adverts intervals.",
 			func(r *virtualRouter, v time.Duration) { r.AdvertInterval = v }),
-		toml.Optional("down_adverts", toml.Integer[uint8](vrrp.DownIntervals, vrrp.MaxDownIntervals), vrrp.DownIntervals,
+		toml.Optional("down_adverts", toml.Integer[uint8](vrrp.DownAdverts, vrrp.MaxDownAdverts), vrrp.DownAdverts,
 			"The number of intervals without an advertisement after which the master counts as gone. RFC 9568 says 3. A greater number "+
 				"is for a network that loses packets: a failover after the master's death takes longer, and a few lost advertisements "+
 				"do not make a second master. With fewer than 3, one lost advertisement could. Set the same number on both directors.",
 			func(r *virtualRouter, v uint8) { r.DownAdverts = v }),
-		toml.Optional("preempt", toml.Boolean(), true,
-			"If true, this director takes over from a master of lower priority, for example when it returns after a failure.",
-			func(r *virtualRouter, v bool) { r.Preempt = v }),
+		toml.Optional("preempt", preemptions(), preemptAlways, preemptDoc,
+			func(r *virtualRouter, v preemption) { r.Preempt, r.synced = v != preemptNever, v == preemptSynced }),
 		toml.Optional("preempt_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director waits before it takes over from a master of lower priority.",
 			func(r *virtualRouter, v time.Duration) { r.PreemptDelay = v }),
+		toml.Optional("preempt_sync_limit", toml.Duration(time.Second, time.Hour, time.Nanosecond), time.Minute,
+			"How long this director waits at most for the connections of the other one. After that it takes over all the same, and warns. "+
+				"A connection without packets is not copied: the clients of such connections lose them then.",
+			func(r *virtualRouter, v time.Duration) { r.PreemptSyncLimit = v }).OnlyFor("preempt = \"synced\""),
 		toml.Optional("startup_delay", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long this director only listens after its start. It cannot become master in this time.",
 			func(r *virtualRouter, v time.Duration) { r.StartupDelay = v }),

@@ -41,12 +41,15 @@ func sorryTable() toml.SchemaType[Server] {
 	)...)
 }
 
-// method returns the schema type of how packets reach a server. ipvsadm and keepalived have other words for it.
+// methodWords are the words that ipvsadm and keepalived have for how packets reach a server.
+var methodWords = map[string]lvs.Method{
+	"gate": lvs.DR, "gatewaying": lvs.DR, "route": lvs.DR, "direct": lvs.DR, "masq": lvs.NAT, "masquerading": lvs.NAT,
+	"tun": lvs.Tunnel, "ipip": lvs.Tunnel,
+}
+
+// method returns the schema type of how packets reach a server.
 func method() toml.SchemaType[lvs.Method] {
-	return toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel).Synonyms(map[string]lvs.Method{
-		"gate": lvs.DR, "gatewaying": lvs.DR, "route": lvs.DR, "direct": lvs.DR, "masq": lvs.NAT, "masquerading": lvs.NAT,
-		"tun": lvs.Tunnel, "ipip": lvs.Tunnel,
-	})
+	return toml.Enum(lvs.DR, lvs.NAT, lvs.Tunnel).Synonyms(methodWords)
 }
 
 // reachFields returns the keys that say where a server is, and how it is reached.

@@ -152,8 +152,8 @@ func outlierTable() toml.SchemaType[OutlierAction] {
 		toml.Optional("action", toml.Enum(OutlierWarn, OutlierWeightZero), OutlierWarn,
 			"warn: the status, the log and the doctor name the server. weight-zero: it also gets no new clients for 30 s. "+
 				"Then it is tried again. If it still does not answer, the time doubles, up to 1 h. At most a third of the "+
-				"servers are taken out, so this needs at least three. A server is never taken out if it is the last one, or "+
-				"if quorum would be lost without it.",
+				"servers in service are taken out, so this needs at least three of them. A server is never taken out if it is "+
+				"the last one, or if quorum would be lost without it.",
 			func(s *OutlierAction, v OutlierAction) { *s = v }))
 }
 

@@ -4,9 +4,9 @@ package configs
 
 import "embed"
 
-// Shipped holds the units for systemd, and complete examples: below topologies, each has a directory with a README, which says
-// how to set it up, director-a.toml and director-b.toml, and realserver.toml. Where a router or the directors need sysctls, a file
-// has them.
+// Shipped holds the units for systemd, the manual pages, the guide, and complete examples: below topologies, each has a directory
+// with a README, which says how to set it up, director-a.toml and director-b.toml, and realserver.toml. Where a router or the
+// directors need sysctls, a file has them.
 //
-//go:embed topologies *.service
+//go:embed topologies guide man *.service
 var Shipped embed.FS

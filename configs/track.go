@@ -19,6 +19,7 @@ import (
 // A Track is something that a virtual router depends on, other than an interface.
 type Track struct {
 	Router  string // the virtual router's name
+	Group   string // whose witness it is: of the whole sync group. It is among the tracks of each member. Empty: the virtual router's own
 	Kind    TrackKind
 	Name    string              // unique in the virtual router: "script /usr/local/bin/check-uplink", "service www"
 	Check   *healthcheck.Config // of a script, check, process or unit: how it is probed
@@ -83,8 +84,13 @@ const (
 )
 
 func trackTable() toml.SchemaType[tracked] {
+	return toml.Table(checkTrack, append(thingFields(), trackPaceFields()...)...)
+}
+
+// thingFields are what can be tracked, and what its failure does.
+func thingFields() []toml.Field[tracked] {
 	const most = 253 // between the lowest and the highest priority of a machine that is not the owner
-	return toml.Table(checkTrack,
+	return []toml.Field[tracked]{
 		toml.Derived("interface", interfaceName(), "An interface. It fails when it is missing, down or without carrier.",
 			func(t *tracked, v string) { t.link = v }).Unset("none").Example(`"eth1"`),
 		toml.Derived("script", toml.StringOr(program(LooksFor), commandLine(LooksFor)),
@@ -119,6 +125,12 @@ func trackTable() toml.SchemaType[tracked] {
 				"while the track does not fail. For a file, tandem adds the number in the file times the weight. With weight 0, the "+
 				"virtual router is in state FAULT while the track fails (see script for the exception).",
 			func(t *tracked, v int) { t.weight = v }),
+	}
+}
+
+// trackPaceFields are how often something that is tracked is looked at, and from when on the result counts.
+func trackPaceFields() []toml.Field[tracked] {
+	return []toml.Field[tracked]{
 		toml.Optional("up_delay", delay(), 0, "How long an interface must work again before that counts.",
 			func(t *tracked, v time.Duration) { t.debounce.UpDelay = v }).OnlyFor("interfaces"),
 		toml.Optional("down_delay", delay(), 0, "How long an interface must fail before that counts. A shorter failure has no effect.",
@@ -126,8 +138,8 @@ func trackTable() toml.SchemaType[tracked] {
 		toml.Derived("interval", toml.Duration(100*time.Millisecond, time.Hour, time.Nanosecond),
 			"The time from the start of one run to the start of the next, or between two looks at a process or unit.",
 			func(t *tracked, v time.Duration) { t.check.Interval = v }).
-			Unset(toml.ShowDuration(scriptInterval)+" for a script, "+toml.ShowDuration(processInterval)+" for a process, "+
-				toml.ShowDuration(unitInterval)+" for a unit").
+			Unset(toml.ShowDuration(scriptInterval) + " for a script, " + toml.ShowDuration(processInterval) + " for a process, " +
+				toml.ShowDuration(unitInterval) + " for a unit").
 			Example(`"2s"`).OnlyFor("scripts, processes and units"),
 		toml.Optional("timeout", toml.Duration(10*time.Millisecond, time.Hour, time.Nanosecond), scriptTimeout,
 			"The maximum time of a run. It is at most the interval. If a run takes longer, tandem kills the script and its children, "+
@@ -141,7 +153,7 @@ func trackTable() toml.SchemaType[tracked] {
 			func(t *tracked, v int) { t.check.Fall = v }).OnlyFor("scripts, processes and units"),
 		toml.Optional("user", toml.String("a user's name or number", validUser), "nobody", userDoc,
 			func(t *tracked, v string) { t.check.User = v }).OnlyFor("scripts"),
-	)
+	}
 }
 
 // userDoc documents user, of tracked scripts and of checks of type exec.
@@ -313,7 +325,7 @@ func (v *virtualRouter) tracksOf(name string) (tracks []Track) {
 		}
 		tracks = append(tracks, track)
 	}
-	return append(tracks, v.witnessTracks(name)...)
+	return append(tracks, v.asks.tracks(name)...)
 }
 
 // checked reports whether any of the service's servers is checked.

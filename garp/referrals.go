@@ -45,6 +45,7 @@ type referred struct {
 	heard     time.Time // when the former master heard the successor
 	since     time.Time // referralRepeat counts from here
 	sent      int       // how many of referralRepeat have passed
+	told      bool      // it was announced, by us or by another machine
 }
 
 // NewReferrals returns a Referrals without addresses.
@@ -91,9 +92,13 @@ func (r *Referrals) GiveUp(addrs []netip.Addr) {
 // Refer records that this machine removes addresses, which go to a successor. It heard the successor at heard. since is the same
 // time, or, if it has kept the addresses for the successor until now, 50 ms ago. The addresses are ours, or we gave them up. If
 // they are ours, call Refer before SetAddresses without them.
+//
+// The successor's hardware address may stay unknown: it was heard over another path, and is cut off on this interface. Then call
+// Refer again when the successor is known by another address.
 func (r *Referrals) Refer(heard, since time.Time, addrs []netip.Addr, successor netip.Addr) {
 	for _, addr := range addrs {
-		if r.ours[addr] || r.unclaimed[addr] {
+		p := r.pending[addr]
+		if r.ours[addr] || r.unclaimed[addr] || p != nil && !p.told {
 			r.pending[addr] = &referred{successor: successor, heard: heard, since: since}
 			delete(r.unclaimed, addr)
 		}
@@ -132,6 +137,7 @@ func (r *Referrals) Observe(now time.Time, o Observation) {
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
 		if r.announcedSince(p.heard, addr) {
+			p.told = true
 			if at := r.announced[addr]; !at.Before(p.since.Add(lockTime)) {
 				delete(r.pending, addr)
 				continue
@@ -148,9 +154,13 @@ func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 		}
 		if hardware, known := r.routers[p.successor]; due && known {
 			out = append(out, Referral{addr, hardware})
+			p.told = true
 		}
 		if p.sent == len(referralRepeat) {
 			delete(r.pending, addr)
+			if !p.told {
+				r.unclaimed[addr] = true
+			}
 			continue
 		}
 		if at := p.since.Add(referralRepeat[p.sent]); next.IsZero() || at.Before(next) {

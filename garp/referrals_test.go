@@ -35,7 +35,6 @@ func TestReferrals(t *testing.T) {
 		want  []string
 	}{
 		{"nothing is heard", true, nil, 0, all},
-		{"the successor's hardware address is not known", false, nil, 0, nil},
 		{"it becomes known", false, map[time.Duration]Observation{60 * ms: {Router: successor, From: hardware}}, 0, all[2:]},
 		{"the successor announces one address", true, map[time.Duration]Observation{5 * ms: claims(vips[0]), 1105 * ms: claims(vips[0])}, 0,
 			[]string{all[1], all[3], all[5], all[7], all[9]}},
@@ -81,6 +80,56 @@ func TestReferrals(t *testing.T) {
 			}
 			if r.Waiting() {
 				t.Error("it still waits")
+			}
+		})
+	}
+}
+
+// TestReferralsOfASuccessorOnAnotherPath: the successor was heard over another path, so nobody knows its hardware address on this
+// interface. The addresses are announced as soon as it is heard here, in time or later, unless another machine announces them first.
+func TestReferralsOfASuccessorOnAnotherPath(t *testing.T) {
+	const ms = time.Millisecond
+	vips := addrs("192.0.2.100")
+	there, here, hardware := netip.MustParseAddr("198.51.100.2"), netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
+	for _, tt := range []struct {
+		name      string
+		renamed   time.Duration // when it is heard here
+		announced time.Duration
+		want      string
+	}{
+		{"it is never heard here", 0, 0, "[]"},
+		{"it is heard here at once", 30 * ms, 0, "[85ms 185ms 1.23s 2.23s 4.43s]"},
+		{"it is heard here after the time of a referral", 10_000 * ms, 0, "[10.055s 10.155s 11.2s 12.2s 14.4s]"},
+		{"it announces the address, and is heard here then", 10_000 * ms, 9000 * ms, "[]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := NewReferrals()
+			r.SetAddresses(vips)
+			r.Refer(epoch, epoch, vips, there)
+			r.SetAddresses(nil)
+			var got []time.Duration
+			for at := time.Duration(0); at < 20*time.Second; at += 5 * ms {
+				now := epoch.Add(at)
+				if at == tt.announced && at > 0 {
+					r.Observe(now, Observation{Claimed: vips[0], From: hardware, Announced: true})
+				}
+				if at == tt.renamed && at > 0 {
+					r.ObserveRouter(Observation{Router: here, From: hardware})
+					r.Refer(now, now, vips, here)
+				}
+				out, next := r.Step(now)
+				if len(out) > 0 {
+					got = append(got, at)
+				}
+				if !next.IsZero() && !next.After(now) {
+					t.Fatalf("at %v: next %v", at, next)
+				}
+			}
+			if fmt.Sprint(got) != tt.want {
+				t.Errorf("announced at %v, want %s", got, tt.want)
+			}
+			if never := tt.renamed == 0; r.Waiting() != never {
+				t.Errorf("waiting: %t, want %t", r.Waiting(), never)
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 
 // MarshalText returns the type's name, and an error for a value that is not a type.
 func (t Type) MarshalText() ([]byte, error) {
-	if t < TCP || t > RADIUS {
+	if t < TCP || t > Neighbour {
 		return nil, fmt.Errorf("%s is not a check type", t)
 	}
 	return []byte(t.String()), nil

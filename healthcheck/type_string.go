@@ -22,11 +22,12 @@ func _() {
 	_ = x[Unit-12]
 	_ = x[File-13]
 	_ = x[RADIUS-14]
+	_ = x[Neighbour-15]
 }
 
-const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagentprocessunitfileradius"
+const _Type_name = "tcphttpexechttpsgrpcdnssmtpudppingagentprocessunitfileradiusneighbour"
 
-var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39, 46, 50, 54, 60}
+var _Type_index = [...]uint8{0, 3, 7, 11, 16, 20, 23, 27, 30, 34, 39, 46, 50, 54, 60, 69}
 
 func (i Type) String() string {
 	idx := int(i) - 1

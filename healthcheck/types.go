@@ -15,25 +15,28 @@ type Type uint8
 // The check types, with their names in configuration. Exec runs a program, whose exit code 0 is a success. GRPC asks the
 // standard health service, grpc.health.v1. Ping is ICMP echo. Agent reads a line of text in which the server reports its
 // own state, as in HAProxy's agent check. File reads the same from a file of this machine. RADIUS asks a RADIUS server. Process
-// looks for a running process of this machine, and Unit asks systemd about a unit: virtual routers track them.
+// looks for a running process of this machine, and Unit asks systemd about a unit: virtual routers track them. Neighbour asks for the
+// address by ARP or neighbour discovery, on the interface Device: witnesses of virtual routers have it.
 //
 // A new type touches these places: the list below and its limits in validate.go and text.go; a file in healthcheck/probe, which
-// probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and README.md.
+// probe.go calls; checkTypes and the type's own keys in configs (check.go, check_protocol_keys.go); and the page about checks of
+// configs/guide.
 const (
-	TCP     Type = iota + 1 // tcp
-	HTTP                    // http
-	Exec                    // exec
-	HTTPS                   // https
-	GRPC                    // grpc
-	DNS                     // dns
-	SMTP                    // smtp
-	UDP                     // udp
-	Ping                    // ping
-	Agent                   // agent
-	Process                 // process
-	Unit                    // unit
-	File                    // file
-	RADIUS                  // radius
+	TCP       Type = iota + 1 // tcp
+	HTTP                      // http
+	Exec                      // exec
+	HTTPS                     // https
+	GRPC                      // grpc
+	DNS                       // dns
+	SMTP                      // smtp
+	UDP                       // udp
+	Ping                      // ping
+	Agent                     // agent
+	Process                   // process
+	Unit                      // unit
+	File                      // file
+	RADIUS                    // radius
+	Neighbour                 // neighbour
 )
 
 // An HTTPVersion is a version of HTTP. The zero value stands for HTTP11.

@@ -31,7 +31,7 @@ func (p *problems) wrong(is bool, format string, args ...any) {
 // of any length.
 func (c Config) Validate() error {
 	var p problems
-	p.wrong(c.Type < TCP || c.Type > RADIUS, "check type %s: does not exist", c.Type)
+	p.wrong(c.Type < TCP || c.Type > Neighbour, "check type %s: does not exist", c.Type)
 	p.wrong(c.Interval <= 0, "interval %s: must be above 0", c.Interval)
 	p.wrong(c.IntervalDown < 0, "interval while down %s: must not be below 0", c.IntervalDown)
 	p.wrong(c.FastInterval < 0, "fast interval %s: must not be below 0", c.FastInterval)
@@ -63,6 +63,8 @@ func (c Config) Validate() error {
 		}
 	case Process:
 		p.wrong(c.Process == "" || strings.ContainsAny(c.Process, "/\x00"), "process %q: want the file name of a program", c.Process)
+	case Neighbour:
+		p.wrong(c.Device == "", "interface: must be given")
 	case Unit:
 		p.wrong(c.Unit == "", "unit: must be given")
 	case File:
@@ -76,7 +78,7 @@ func (c Config) Validate() error {
 	case SMTP:
 		p.wrong(c.Hello != "" && !isHost(c.Hello), "hello %q: not a host name", c.Hello)
 	}
-	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Exec, Agent, File, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
+	p.wrong(c.Via.IsValid() && slices.Contains([]Type{Ping, Neighbour, Exec, Agent, File, Process, Unit}, c.Type), "%s checks cannot use via = \"vip\"", c.Type)
 	p.wrong(c.Via.IsValid() && c.Type == UDP && c.Expect == "", "udp checks with via = \"vip\" need something to expect")
 	p.wrong(c.Device != "" && (c.Via.IsValid() || local(c.Type)), "%s checks with an interface to be bound to: cannot be made", c.Type)
 	p.wrong(c.ExitWeight && c.Type != Exec, "%s checks have no exit code", c.Type)
@@ -156,7 +158,7 @@ func (t Target) Validate() error {
 	to := t.Endpoint()
 	if !local(t.Config.Type) {
 		p.wrong(!to.Addr().IsValid(), "no address to check")
-		p.wrong(to.Port() == 0 && t.Config.Type != Ping, "no port to check")
+		p.wrong(to.Port() == 0 && t.Config.Type != Ping && t.Config.Type != Neighbour, "no port to check")
 		from := t.Config.Source
 		via := t.Config.Via
 		other := to.Addr().IsValid() && via.Is4() != to.Addr().Is4()

@@ -59,6 +59,7 @@ virtual_server %s 80 {
 	peer.Start("keepalived", "--check", "--dont-fork", "--log-console", "-f", conf, "-p", pid, "-c", pid+".check")
 
 	took := map[string][]time.Duration{}
+	var worst time.Duration // of tandem, without the stalls of the machine
 	for round := range rounds {
 		http := web.HTTPServer("web")
 		both := map[string]*lab.Host{"tandem": d.Host, "keepalived": peer}
@@ -75,25 +76,33 @@ virtual_server %s 80 {
 		await(1)
 		time.Sleep(time.Duration(round) * time.Second / rounds) // each round begins at another moment between two checks
 		http.Stop()
-		refused := time.Now()
+		watch, refused := l.WatchStalls(), time.Now()
 		for len(took["tandem"]) <= round || len(took["keepalived"]) <= round {
 			for name, h := range both {
 				if len(took[name]) <= round && h.Weights()["tcp "+server] == 0 {
 					took[name] = append(took[name], time.Since(refused))
+					if name == "tandem" {
+						worst = max(worst, took[name][round]-watch.Stop())
+					}
 				}
 			}
 			if time.Since(refused) > 20*time.Second {
 				t.Fatalf("round %d: %v", round, took)
 			}
-			time.Sleep(time.Millisecond)
+			// A look takes the processor from the checks, and no weight that is 0 in the first second is near the limit.
+			pause := time.Millisecond
+			if time.Since(refused) < time.Second {
+				pause = 40 * time.Millisecond
+			}
+			time.Sleep(pause)
 		}
 	}
 	for name, all := range took {
 		slices.Sort(all)
 		l.Logf("%s: from refusal to weight 0: %s", name, all)
 	}
-	if worst := took["tandem"][rounds-1]; worst > most {
-		t.Errorf("%s at the worst, want under %s", worst, most)
+	if worst > most {
+		t.Errorf("%s at the worst, without the stalls of the machine; want under %s", worst, most)
 	}
 }
 

@@ -110,7 +110,35 @@ func scoreOfServices(p *lab.Pair, c *scorecard.Card) []scorecard.Breakage {
 		differs("another sync id", p.B, "\"eth0\", id = 51", "\"eth0\", id = 52", "sync-id-differs", "the sync id 51, and this director has 52", learns),
 	}
 	rows[1].Hurts = true
-	return rows
+	return append(rows, driftOverChannel(p, c, second, learns))
+}
+
+// driftOverChannel is a row in which the backup lacks a real server, and the directors tell each other so.
+func driftOverChannel(p *lab.Pair, c *scorecard.Card, server string, works func() error) scorecard.Breakage {
+	without, with := make(map[*lab.Director]string), make(map[*lab.Director]string)
+	for d, other := range map[*lab.Director]string{p.A: "192.0.2.3", p.B: "192.0.2.2"} {
+		text, err := os.ReadFile(d.File)
+		if err != nil {
+			c.T.Fatal(err)
+		}
+		without[d] = string(text)
+		with[d] = without[d] + fmt.Sprintf("[peer]\naddress = \"%s:8474\"\nkey = \"hex:%s\"\n", other, strings.Repeat("0123456789abcdef", 4))
+	}
+	write := func(d *lab.Director, text string) {
+		d.WriteFile("tandem.toml", text)
+		tandem(c.T, d, "reload")
+	}
+	return scorecard.Breakage{Name: "a server that only the peer has, told over the channel", On: p.B.Host, Want: "services-differ",
+		Says: "service www: server 192.0.2.12:80 is configured on " + p.A.Name + ", and not here", Works: works,
+		Fail: func() {
+			write(p.A, with[p.A])
+			write(p.B, strings.Replace(with[p.B], server, "", 1))
+		},
+		Heal: func() { p.B.WriteFile("tandem.toml", with[p.B]) },
+		Restore: func() {
+			write(p.A, without[p.A])
+			write(p.B, without[p.B])
+		}}
 }
 
 // learnt opens a connection to the VIP, and checks that a director learns of it by connection sync, with its server.

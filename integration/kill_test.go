@@ -26,7 +26,7 @@ func TestProcessKilled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			awaitUndisturbed(p)
-			watch := p.Client.WatchARP(vip, askEvery)
+			owners := watchOwners(p)
 			load := p.Client.Load(vipURL, 50*time.Millisecond)
 			heard := p.Client.Capture("eth0", lab.Frame.IsVRRP)
 			awaitServed(p.Lab, load, time.Now())
@@ -43,9 +43,9 @@ func TestProcessKilled(t *testing.T) {
 			tt.end(p)
 			p.AwaitMaster(p.A)
 			awaitServed(p.Lab, load, time.Now())
-			requests, answers := load.Stop(), watch.Stop()
+			requests := load.Stop()
 
-			wantOneOwner(t, p, answers)
+			owners.wantOne(t)
 			if who := p.Client.WhoHas(vip); len(who) != 1 || who[0] != p.A.MAC() {
 				t.Errorf("%v answer for the VIP in the end, want director-a alone, %s", who, p.A.MAC())
 			}

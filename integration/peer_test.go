@@ -75,3 +75,68 @@ func awaitPeer(p *lab.Pair, d *lab.Director) {
 		return nil
 	})
 }
+
+// TestApplyOnThePair: one command plans on both directors, applies on the backup, waits, and applies on the master; clients notice
+// nothing. A configuration with which the backup is not well is rolled back, and the master never gets it. If the backup loses its
+// power in the middle, the master goes back at once, and the backup when it is up again.
+func TestApplyOnThePair(t *testing.T) {
+	t.Parallel()
+	p := lab.NewPair(t, patient)
+	configure := func(vrid, weight int) {
+		text := func(d *lab.Director, priority int, other string) string {
+			return strings.Replace(withPeer(patient.Config(d.Name, priority, weight), other), "vrid = 51", fmt.Sprintf("vrid = %d", vrid), 1)
+		}
+		p.A.Configure(text(p.A, lab.PriorityA, "192.0.2.3"))
+		p.B.Configure(text(p.B, lab.PriorityB, "192.0.2.2"))
+	}
+	configure(51, 1)
+	p.Launch()
+	awaitPeer(p, p.A)
+	p.AwaitMaster(p.A)
+	weight := func(d *lab.Director, is int) bool {
+		return strings.Contains(d.Table(), fmt.Sprintf("  -> 192.0.2.11:80 Route %d\n", is))
+	}
+
+	configure(51, 3)
+	out := tandem(t, p.A, "apply", "--pair")
+	first, second := strings.Index(out, p.B.Name+": in force as revision"), strings.Index(out, p.A.Name+": in force as revision")
+	if first < 0 || second < first || !weight(p.A, 3) || !weight(p.B, 3) {
+		t.Fatalf("%s\non director-a:\n%son director-b:\n%s", out, p.A.Table(), p.B.Table())
+	}
+	if _, err := p.Client.Get(vipURL); err != nil {
+		t.Error(err)
+	}
+	for _, d := range []*lab.Director{p.A, p.B} {
+		if out := tandem(t, d, "plan"); !strings.Contains(out, "a reload changes nothing") {
+			t.Errorf("%s: %s", d.Name, out)
+		}
+	}
+
+	configure(52, 5) // the other director does not hear the master any more
+	if out, err := p.A.TryRun(lab.Tandem.Path(), "apply", "--pair", "--wait", "8s", "--socket", p.A.Socket); err == nil ||
+		!strings.Contains(out, "is not healthy after 8s: both directors are master of") || !weight(p.A, 3) || !weight(p.B, 3) {
+		t.Errorf("%v\n%s\non director-a:\n%son director-b:\n%s", err, out, p.A.Table(), p.B.Table())
+	}
+	p.AwaitMaster(p.A)
+
+	configure(51, 5)
+	tandem(t, p.A, "apply", "--pair", "--confirm", "15s", "--wait", "10s")
+	if !weight(p.A, 5) || !weight(p.B, 5) {
+		t.Errorf("on director-a:\n%son director-b:\n%s", p.A.Table(), p.B.Table())
+	}
+	p.B.PowerOff()
+	p.Eventually(20*time.Second, "the other one cannot be asked to confirm", func() error {
+		out, err := p.A.TryRun(lab.Tandem.Path(), "confirm", "--pair", "--socket", p.A.Socket)
+		if err == nil || !strings.Contains(out, "was not asked") {
+			return fmt.Errorf("%v\n%s", err, out)
+		}
+		return nil
+	})
+	p.B.PowerOn()
+	p.Eventually(60*time.Second, "both have the former configuration", func() error {
+		if !weight(p.A, 3) || !weight(p.B, 3) {
+			return fmt.Errorf("on director-a:\n%son director-b:\n%s", p.A.Table(), p.B.Table())
+		}
+		return nil
+	})
+}

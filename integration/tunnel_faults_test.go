@@ -48,6 +48,7 @@ func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
 	}
 	works := get(n.url())
 	large := get(n.url() + "?" + strings.Repeat("large", 600))
+	causes := "connections in a tunnel to its own address are answered, and those to " + n.vip + ":80 not: it lacks the VIP, or a router drops"
 	apply := "`tandem realserver apply --vip " + n.vip + " --mode tunnel`"
 	directors := []*lab.Host{n.a.Host, n.b.Host}
 	narrow := func(mtu string) { router.Run("ip", "link", "set", "eth1", "mtu", mtu) }
@@ -58,7 +59,7 @@ func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
 			Want: "server-lacks-vip", Says: first, Advises: apply, Runs: n.webs[:1], Works: works},
 		{Name: "tunnel down", Fail: func() { n.webs[0].Run("ip", "link", "set", "tunl0", "down") },
 			Want: "server-lacks-tunnel", Says: first, Advises: apply, Runs: n.webs[:1], Works: works},
-		{Name: "router's rp_filter", Fail: func() { filter("1") }, Want: "server-lacks-vip", Says: both,
+		{Name: "router's rp_filter", Fail: func() { filter("1") }, Want: "server-lacks-vip", Says: both + causes,
 			Advises: "sysctl -w net.ipv4.conf.all.rp_filter=2 there", Heal: func() { filter("2") }, Runs: n.webs, Works: works, Hurts: true},
 		{Name: "IP in IP dropped on the way", Fail: func() { undo = dropTunnels(router) }, Want: "tunnel-dropped", Says: both,
 			Advises: "let IP protocol 4 pass on the way", Heal: func() { undo() }, Runs: n.webs, Works: works, Hurts: true},
@@ -73,6 +74,18 @@ func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
 				c.Clean("while a router says which packets are too large")
 				c.Eventually(20*time.Second, "large requests work while a router says which packets are too large", large)
 				narrow("1500")
+				for _, h := range append(directors, n.client) {
+					h.Run("ip", "route", "flush", "cache")
+				}
+			}},
+		{Name: "fragments lost in a tunnel", Fail: func() {
+			for _, d := range directors {
+				d.Sysctl(map[string]string{"net.ipv4.vs.pmtu_disc": "0"})
+			}
+			undo = dropFragments(router)
+		}, Want: "tunnel-mtu", Says: both + "packets of 1520 bytes in a tunnel, sent in fragments, are lost on the way", Runs: directors, Works: large,
+			Hurts: true, Restore: func() {
+				undo()
 				for _, h := range append(directors, n.client) {
 					h.Run("ip", "route", "flush", "cache")
 				}
@@ -92,6 +105,15 @@ func mute(router *lab.Host) (undo func()) {
 	router.Run("nft", "add", "chain", "ip", "mute", "out", "{ type filter hook output priority 0 ; }")
 	router.Run("nft", "add", "rule", "ip", "mute", "out", "icmp", "type", "destination-unreachable", "drop")
 	return func() { router.Run("nft", "delete", "table", "ip", "mute") }
+}
+
+// dropFragments has a router drop fragments, as some firewalls do, until undo is called. The chain comes before the kernel puts
+// fragments together.
+func dropFragments(router *lab.Host) (undo func()) {
+	router.Run("nft", "add", "table", "ip", "fragments")
+	router.Run("nft", "add", "chain", "ip", "fragments", "in", "{ type filter hook prerouting priority -450 ; }")
+	router.Run("nft", "add", "rule", "ip", "fragments", "in", "ip", "frag-off", "&", "0x3fff", "!=", "0", "drop")
+	return func() { router.Run("nft", "delete", "table", "ip", "fragments") }
 }
 
 // dropTunnels has a host drop the IP in IP that arrives, until undo is called.

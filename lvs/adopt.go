@@ -8,12 +8,18 @@ import "slices"
 // are in the table already without being owned. Weights are left out: they follow the health of the servers anyway.
 func Replaced(have, want []Entry, owned map[ServiceID]bool) []Change {
 	foreign := make(map[ServiceID]bool)
-	for _, e := range have {
-		foreign[e.ServiceID.Canonical()] = !owned[e.ServiceID.Canonical()]
+	others := slices.DeleteFunc(slices.Clone(have), func(e Entry) bool {
+		id := e.ServiceID.Canonical()
+		foreign[id] = !owned[id]
+		return owned[id]
+	})
+	wanted := slices.DeleteFunc(slices.Clone(want), func(e Entry) bool { return !foreign[e.ServiceID.Canonical()] })
+	if len(wanted) == 0 {
+		return nil // as nearly always: this saves the comparison of the tables
 	}
-	return slices.DeleteFunc(Diff(have, want, owned), func(c Change) bool {
+	return slices.DeleteFunc(Diff(others, wanted, nil), func(c Change) bool {
 		weightless := c.OldServer
 		weightless.Weight = c.Server.Weight
-		return !foreign[c.Service.ServiceID.Canonical()] || c.Op == AddServer || c.Op == SetServer && weightless == c.Server
+		return c.Op == AddServer || c.Op == SetServer && weightless == c.Server
 	})
 }

@@ -42,7 +42,7 @@ type Config struct {
 	// Preempt lets this router take over from a master of lower priority (RFC 9568, section 6.1: Preempt_Mode).
 	Preempt bool `json:"preempt"`
 	// DownAdverts is the number of advertisement intervals after which a silent master counts as gone, 3 to 20. 0 is
-	// DownIntervals.
+	// DownAdverts.
 	DownAdverts uint8 `json:"down_adverts,omitempty"`
 	// Carrier says whether a missing carrier of the Interface is a fault. 0 is CarrierTrack.
 	Carrier Carrier `json:"carrier,omitempty"`
@@ -132,7 +132,7 @@ func (c *Config) AllTrackInterfaces() []TrackInterface {
 // DownCount returns the number of advertisement intervals after which a silent master counts as gone.
 func (c *Config) DownCount() int {
 	if c.DownAdverts == 0 {
-		return DownIntervals
+		return DownAdverts
 	}
 	return int(c.DownAdverts)
 }

@@ -21,6 +21,8 @@ type Counters struct {
 	BecameMaster uint64 `json:"became_master"`
 	// Lateness is how late a master sent its regular advertisements.
 	Lateness Lateness `json:"lateness"`
+	// Takeovers is how long nobody advertised when this router took over from a master that it had heard.
+	Takeovers Takeovers `json:"takeovers,omitzero"`
 	// LongestGap is the longest time between two advertisements of a master.
 	LongestGap time.Duration `json:"longest_gap"`
 	// Drops counts the packets of this VRID that were discarded.
@@ -34,18 +36,4 @@ type Refusal struct {
 	// Last is exact to within a second. From is the sender that the packet named, which may be forged.
 	Last time.Time  `json:"last"`
 	From netip.Addr `json:"from"`
-}
-
-// LatenessBounds are the upper bounds of the classes of a Lateness, ascending. One more class has no bound.
-var LatenessBounds = [...]time.Duration{
-	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second,
-}
-
-// A Lateness is a histogram of how late advertisements were sent.
-type Lateness struct {
-	// Counts are the advertisements at most as late as the bound of the same index, and later than the bound before it.
-	Counts [len(LatenessBounds) + 1]uint64 `json:"counts"`
-	// Sum is the lateness of all advertisements together.
-	Sum time.Duration `json:"sum"`
 }

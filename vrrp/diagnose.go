@@ -184,7 +184,7 @@ func (r *Router) diagnoseRival(now time.Time, h Header, p *Packet) (changed bool
 		heard.first = time.Time{}
 		return changed, 0
 	}
-	if heard.first.IsZero() || now.Sub(heard.last) > DownIntervals*p.Interval {
+	if heard.first.IsZero() || now.Sub(heard.last) > DownAdverts*p.Interval {
 		heard.first = now
 	}
 	heard.last = now
@@ -257,7 +257,7 @@ func (r *Router) warn(now time.Time, p *Packet, kind warningKind, from netip.Add
 }
 
 func (r *Router) warningLasts(p *Packet) time.Duration {
-	return max(WarningLasts, DownIntervals*p.Interval, DownIntervals*r.Config.AdvertInterval)
+	return max(WarningLasts, DownAdverts*p.Interval, DownAdverts*r.Config.AdvertInterval)
 }
 
 func hashAddrs(all []netip.Addr) uint64 {

@@ -60,13 +60,17 @@ func (g *Groups) Decide(states map[string]Status, own map[string]Tracking) (trac
 }
 
 // share gives each member the tracking results and faults of the other members. It reports whether there is a fault, and
-// whether every fault allows a router to be master as the last resort.
+// whether every fault allows a router to be master as the last resort. If a member hears no master, its VIPs are nowhere: then the group
+// waits for no connections. Nor does it once a member is master, because the others follow.
 func share(group string, members []Config, states map[string]Status, own, tracking map[string]Tracking) (faulty, lastResort bool) {
-	delta, unclear, noWitness := 0, false, false
+	delta, unclear, noWitness, unsynced, moves := 0, false, false, false, false
 	for _, c := range members {
 		delta += own[c.Name].Delta
 		unclear = unclear || own[c.Name].Unclear
 		noWitness = noWitness || own[c.Name].NoWitness
+		unsynced = unsynced || own[c.Name].Unsynced
+		is := states[c.Name]
+		moves = moves || is.Ready && !is.Preempts || is.State == Master && !is.HandingOver
 	}
 	words := make([]string, len(members))
 	for i, c := range members {
@@ -78,7 +82,8 @@ func share(group string, members []Config, states map[string]Status, own, tracki
 		lastResort = lastResort && (words[i] == "" || own[c.Name].LastResort && !hard(states[c.Name]))
 	}
 	for i, c := range members {
-		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort, NoWitness: noWitness, Granted: own[c.Name].Granted}
+		t := Tracking{Delta: delta, Unclear: unclear, Fault: own[c.Name].Fault, LastResort: lastResort, NoWitness: noWitness, Granted: own[c.Name].Granted,
+			Unsynced: unsynced && !moves}
 		for j, other := range members {
 			if i != j && t.Fault == "" && words[j] != "" {
 				t.Fault, t.OfGroup = fmt.Sprintf("sync group %q: %s: %s", group, other.Name, words[j]), true
@@ -119,7 +124,8 @@ func move(group string, members []Config, states map[string]Status) (joins []Joi
 		switch s := states[c.Name]; {
 		case all && s.Ready:
 			joins = append(joins, Join{c.Interface, c.Name, Master, Cause{Kind: CauseGroupReady, Group: group}})
-		case down != "" && s.State == Master && !s.HandingOver:
+		case down != "" && s.State == Master && !(s.HandingOver && s.Cause.Kind == CauseGroupBackup):
+			// This is also for a member that offers its place for another reason: if nobody takes over, it must not take it back.
 			joins = append(joins, Join{c.Interface, c.Name, Backup, Cause{Kind: CauseGroupBackup, Group: group, Text: down}})
 		}
 	}

@@ -40,7 +40,10 @@ func TestGroupsDecide(t *testing.T) {
 		{"one gives way, one ready", Status{State: Master, HandingOver: true}, Status{State: Backup, Ready: true, Counters: was}, nil, ""},
 		{"both master", Status{State: Master}, Status{State: Master}, nil, ""},
 		{"one gave way", Status{State: Backup, Counters: was}, Status{State: Master}, nil, "eth1 outside backup: " + member + "inside is backup"},
-		{"one gave way, the other does", Status{State: Backup, Counters: was}, Status{State: Master, HandingOver: true}, nil, ""},
+		{"one gave way, the other is in standby", Status{State: Backup, Counters: was}, Status{State: Master, HandingOver: true, Cause: Cause{Kind: CauseStandby}}, nil,
+			"eth1 outside backup: " + member + "inside is backup"},
+		{"one gave way, the other does because of that", Status{State: Backup, Counters: was},
+			Status{State: Master, HandingOver: true, Cause: Cause{Kind: CauseGroupBackup}}, nil, ""},
 		{"one is new", Status{State: Backup}, Status{State: Master, Counters: was}, nil, ""},
 		{"one at fault", Status{State: Fault, Cause: Cause{Kind: FaultLinkDown, Text: "eth0"}}, Status{State: Master}, nil,
 			"outside fault " + member + "inside: interface eth0 is down"},
@@ -71,6 +74,12 @@ func TestGroupsDecide(t *testing.T) {
 			"inside fault a; outside fault b"},
 		{"weights add up", Status{State: Master}, Status{State: Master}, map[string]Tracking{"inside": {Delta: -50}, "outside": {Delta: 20}},
 			"inside -30; outside -30"},
+		{"one is unsynced", Status{State: Backup, Held: true, Preempts: true}, Status{State: Backup, Preempts: true}, map[string]Tracking{"inside": {Unsynced: true}},
+			"inside unsynced; outside unsynced"},
+		{"one is unsynced, and the other preempts", Status{State: Backup, Held: true, Preempts: true}, Status{State: Backup, Ready: true, Preempts: true},
+			map[string]Tracking{"inside": {Unsynced: true}}, "inside unsynced; outside unsynced"},
+		{"one is unsynced, and the other hears no master", Status{State: Backup, Held: true, Preempts: true}, Status{State: Backup, Ready: true},
+			map[string]Tracking{"inside": {Unsynced: true}, "outside": {Unsynced: true}}, ""},
 		{"others are left alone", Status{State: Master}, Status{State: Master}, map[string]Tracking{"alone": {Delta: -5, Fault: "x"}},
 			"alone -5; alone fault x"},
 	} {
@@ -82,6 +91,9 @@ func TestGroupsDecide(t *testing.T) {
 				told := tracking[c.Name]
 				if told.Delta != 0 {
 					got = append(got, fmt.Sprintf("%s %d", c.Name, told.Delta))
+				}
+				if told.Unsynced {
+					got = append(got, c.Name+" unsynced")
 				}
 				if told.Fault != "" {
 					got = append(got, c.Name+" fault "+told.Fault)

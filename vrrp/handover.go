@@ -123,6 +123,20 @@ func (m *Machine) offerAgain(now time.Time) {
 	}
 }
 
+// advertToOffer handles an advertisement that a router has received while it offers its place. Priority 0 is that of another master
+// which leaves too. To a member whose sync group is backup already, it is a successor whose first advertisement was lost: the member
+// goes the way of its group. If it went on offering, the group could not take over from the one that leaves.
+func (m *Machine) advertToOffer(now time.Time, ev *Event) {
+	leaves := ev.Priority == PriorityLeaving
+	if leaves && (m.offer.then != Backup || m.offer.retake) {
+		return
+	}
+	m.succeeded(now, ev)
+	if leaves {
+		m.advertToBackup(now, ev)
+	}
+}
+
 // succeeded ends the offer when a successor was heard.
 func (m *Machine) succeeded(now time.Time, ev *Event) {
 	then, cause := m.offer.then, Cause{Kind: CauseTookOver, Peer: ev.Source}

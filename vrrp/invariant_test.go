@@ -31,10 +31,11 @@ func fuzzEvent(kind, arg byte) (Event, time.Duration) {
 		Interval: time.Duration(1+int(arg)*16) * centisecond,
 		Source:   sources[int(arg)%len(sources)],
 		Gentle:   arg&1 == 0, LastResort: arg&8 == 0,
-		On:     arg&1 == 0,
-		To:     State(2 + arg&1),
-		Cause:  &Cause{Kind: FaultTracked, Text: "for a reason"},
-		Config: &c,
+		Unsynced: arg&16 == 0,
+		On:       arg&1 == 0,
+		To:       State(2 + arg&1),
+		Cause:    &Cause{Kind: FaultTracked, Text: "for a reason"},
+		Config:   &c,
 	}, time.Duration(int(kind)/events) * 100 * time.Millisecond
 }
 
@@ -111,9 +112,9 @@ func (w *witness) check(t *testing.T, m *Machine, from State, now time.Time, ev 
 	case from != Backup && m.State() == Backup:
 		w.heard, w.at = Event{}, time.Time{}
 	case ev.Kind == EventTimer && m.State() == Master && from == Backup && w.heard.Priority != PriorityLeaving:
-		if silence := now.Sub(w.at); !m.outranks(w.heard.Priority) && silence < 3*w.heard.Interval {
-			t.Fatalf("took over from a master of priority %d that spoke %s ago at %s, standby %t, own priority %d",
-				w.heard.Priority, silence, w.heard.Interval, m.Standby(), m.Priority())
+		if silence := now.Sub(w.at); !m.preempts(w.heard.Priority) && silence < 3*w.heard.Interval {
+			t.Fatalf("took over from a master of priority %d that spoke %s ago at %s, standby %t, own priority %d, unsynced %t",
+				w.heard.Priority, silence, w.heard.Interval, m.Standby(), m.Priority(), m.unsynced)
 		}
 	}
 }
@@ -122,6 +123,9 @@ func checkStep(t *testing.T, m *Machine, now time.Time, ev Event) {
 	t.Helper()
 	from, held, offered, due := m.State(), m.Holding(), m.offering(), m.Deadline()
 	actions := m.Step(now, ev)
+	if latest := later(now.Add(m.downInterval(m.held.interval)), m.earliest); m.Held() && (m.Deadline().IsZero() || m.Deadline().After(latest)) {
+		t.Fatalf("%s: a router that is held back waits for longer than a backup: until %s, not %s", ev.Kind, m.Deadline(), latest)
+	}
 	state := from
 	for _, a := range actions {
 		switch a.Kind {

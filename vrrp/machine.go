@@ -27,7 +27,7 @@ const (
 	EventTimer // timer
 	// EventAdvert: a good advertisement of Source was received on Path, with Priority and Interval.
 	EventAdvert // advert
-	// EventTracking: there are new tracking results, Delta, Unclear, NoWitness and Granted.
+	// EventTracking: there are new tracking results, Delta, Unclear, NoWitness, Granted and Unsynced.
 	EventTracking // tracking
 	// EventStandby: enter standby if On, else end it. A master hands over.
 	EventStandby // standby
@@ -50,6 +50,8 @@ type Event struct {
 	NoWitness bool
 	// Granted is as in Tracking.
 	Granted uint64
+	// Unsynced is as in Tracking.
+	Unsynced bool
 	// Gentle says that the interface works in spite of the fault, so that a master can hand over.
 	Gentle bool
 	// LastResort says that the router is to be master in spite of a gentle fault if no other master is heard.
@@ -107,6 +109,9 @@ type Machine struct {
 
 	claim   uint64 // Status.Claim
 	granted uint64 // Tracking.Granted
+
+	unsynced bool  // Tracking.Unsynced
+	held     rival // the master that this router would preempt if it were not unsynced
 
 	state   State
 	holding bool
@@ -254,7 +259,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.advert(now, &ev)
 	case EventTracking:
 		m.delta, m.unclear = ev.Delta, ev.Unclear
-		m.seeWitness(now, ev.NoWitness)
+		m.seeWitness(now, ev.NoWitness, ev.Granted != m.granted)
+		m.seeSync(now, ev.Unsynced)
 		m.rearm(now)
 		m.seeGrant(now, ev.Granted)
 	case EventStandby:
@@ -368,7 +374,7 @@ func (m *Machine) advertise(priority uint8) {
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.listens, m.back, m.claim = to, now, false, false, 0
+	m.state, m.since, m.listens, m.back, m.claim, m.held = to, now, false, false, 0, rival{}
 	m.alone = m.alone && to == Master
 	m.resetPaths(now)
 	m.setCause(cause)

@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// DownIntervals is the usual number of advertisement intervals after which a silent master counts as gone. The backup's skew
+// DownAdverts is the usual number of advertisement intervals after which a silent master counts as gone. The backup's skew
 // time is added to them (RFC 9568, section 6.1: Active_Down_Interval).
-const DownIntervals = 3
+const DownAdverts = 3
 
-// MaxDownIntervals is the greatest number that can be configured.
-const MaxDownIntervals = 20
+// MaxDownAdverts is the greatest number that can be configured.
+const MaxDownAdverts = 20
 
 // armDownTimer sets the Active_Down_Timer for a master that advertises at the interval.
 func (m *Machine) armDownTimer(now time.Time, interval time.Duration) {
 	m.learned, m.base, m.ready = interval, now, false
 	m.back, m.hushed, m.claim = false, false, 0
-	m.zero, m.lower = netip.Addr{}, rival{}
+	m.zero, m.lower, m.held = netip.Addr{}, rival{}, rival{}
 	m.deadline = later(now.Add(m.downInterval(interval)), m.earliest)
 }
 
@@ -35,9 +35,13 @@ func (m *Machine) rearm(now time.Time) {
 	if m.state != Backup {
 		return
 	}
-	if r := m.lower; r.source.IsValid() && !m.outranks(r.priority) {
+	if r := m.lower; r.source.IsValid() && !m.preempts(r.priority) {
 		m.armDownTimer(r.last, r.interval)
 		m.master = r.source
+		m.hold(r)
+	}
+	if r := m.held; r.source.IsValid() && !m.outranks(r.priority) {
+		m.held = rival{}
 	}
 	wait := m.downInterval(m.learned)
 	if m.zero.IsValid() {

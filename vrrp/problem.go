@@ -25,8 +25,8 @@ func (c *Config) Problem() string {
 		return fmt.Sprintf("%d VIPs are not valid: at most 255", len(c.VIPs))
 	case len(c.VIPInterfaces) > 0 && c.VirtualMAC:
 		return "VIPs with a virtual MAC address on another interface are not valid"
-	case c.DownAdverts != 0 && (c.DownAdverts < DownIntervals || c.DownAdverts > MaxDownIntervals):
-		return fmt.Sprintf("%d down_adverts are not valid: %d to %d", c.DownAdverts, DownIntervals, MaxDownIntervals)
+	case c.DownAdverts != 0 && (c.DownAdverts < DownAdverts || c.DownAdverts > MaxDownAdverts):
+		return fmt.Sprintf("%d down_adverts are not valid: %d to %d", c.DownAdverts, DownAdverts, MaxDownAdverts)
 	case slices.ContainsFunc(c.VIPs, func(p netip.Prefix) bool { return otherFamily(p.Addr()) }):
 		return "VIPs of both families are not valid"
 	case c.Version == Version2 && c.Family() == 6:

@@ -65,7 +65,7 @@ func (m *Machine) listen(now time.Time) bool {
 		m.endLinger()
 		m.remark(Cause{Kind: CauseListens, Wait: late.Round(time.Millisecond)})
 	case m.state == Backup, m.state == Fault:
-		interval, master := m.learned, m.master
+		interval, master, held := m.learned, m.master, m.held
 		if m.lower.source.IsValid() {
 			interval = m.lower.interval
 		}
@@ -73,7 +73,7 @@ func (m *Machine) listen(now time.Time) bool {
 			return false
 		}
 		m.armDownTimerAfter(m.stallIntervals(), now, interval)
-		m.master = master
+		m.master, m.held = master, held
 	}
 	return true
 }
@@ -82,9 +82,7 @@ func (m *Machine) advert(now time.Time, ev *Event) {
 	switch {
 	case !m.hear(now, ev):
 	case m.offering():
-		if ev.Priority != PriorityLeaving {
-			m.succeeded(now, ev)
-		}
+		m.advertToOffer(now, ev)
 	case m.state == Backup:
 		m.advertToBackup(now, ev)
 	case m.state == Fault && m.isUnfit() && !m.stopped:
@@ -103,21 +101,20 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	case ev.Priority == PriorityLeaving:
 		ready, due := m.ready, m.deadline
 		m.back, m.hushed, m.claim = false, true, 0
-		m.base, m.zero, m.lower, m.master = now, ev.Source, rival{}, netip.Addr{}
+		m.base, m.zero, m.lower, m.held, m.master = now, ev.Source, rival{}, rival{}, netip.Addr{}
 		m.rearm(now)
 		if ready {
 			// A member of a sync group that could be master already does not wait again. Its group may have been told to take
 			// over at this moment: the other director leaves because it has heard another member of ours.
 			m.ready, m.deadline = true, due
 		}
-	case !m.outranks(ev.Priority):
+	case !m.preempts(ev.Priority):
+		r := rival{ev.Source, ev.Priority, ev.Interval, m.firstHeard(now), now}
 		m.armDownTimer(now, ev.Interval)
 		m.master = ev.Source
+		m.hold(r)
 	default:
-		first := now
-		if m.lower.source.IsValid() {
-			first = m.lower.first
-		}
+		first := m.firstHeard(now)
 		m.back, m.hushed, m.claim = false, false, 0
 		m.lower = rival{ev.Source, ev.Priority, ev.Interval, first, now}
 		if !m.master.IsValid() {
@@ -127,7 +124,7 @@ func (m *Machine) advertToBackup(now time.Time, ev *Event) {
 	}
 }
 
-// outranks reports whether this router preempts a master of the priority.
+// outranks reports whether this router preempts a master of the priority, now or when it is synced.
 func (m *Machine) outranks(priority uint8) bool {
 	own := m.Priority()
 	// RFC 9568, section 6.1: the owner of the addresses preempts whatever Preempt_Mode says.

@@ -98,6 +98,10 @@ type Status struct {
 	// Claim is not 0 while the router waits, as backup, for Tracking.Granted to be the same: then it takes over. Each claim has
 	// another number, also after a restart. It ends when a master is heard.
 	Claim uint64 `json:"claim,omitempty"`
+	// Held says that the router hears a master that it would preempt, and that only Tracking.Unsynced keeps it from that. Preempts says
+	// that it is Held, or that it is about to preempt.
+	Held     bool `json:"held,omitempty"`
+	Preempts bool `json:"preempts,omitempty"`
 	// Warnings are problems that do not stop the router, each a sentence that says what to do.
 	Warnings []string `json:"warnings,omitempty"`
 	// WireWarnings are those of Warnings that others' packets have shown.

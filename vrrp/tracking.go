@@ -22,6 +22,10 @@ type Tracking struct {
 	NoWitness bool `json:"no_witness,omitempty"`
 	// Granted is the Claim after which the other director is known to be fenced; 0: none.
 	Granted uint64 `json:"granted,omitempty"`
+	// Unsynced says that this director does not have the other one's connections yet. Then the router does not preempt its master, unless
+	// that one runs at priority 1: see holds. It takes over from a master that leaves or falls silent. An owner of the addresses
+	// preempts.
+	Unsynced bool `json:"unsynced,omitempty"`
 	// OfGroup says that Fault is the fault of another member of the sync group.
 	OfGroup bool `json:"-"`
 }

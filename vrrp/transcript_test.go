@@ -230,6 +230,8 @@ func (p *transcript) track(a *party, args string) {
 		t.Unclear = true
 	case "granted":
 		t.Granted = a.Machine.Claim()
+	case "unsynced":
+		t.Unsynced = true
 	case "witness":
 		t.NoWitness = words == "lost"
 	default:
@@ -247,8 +249,8 @@ func (p *transcript) track(a *party, args string) {
 func (p *transcript) tell(a *party, t Tracking) {
 	former := a.told
 	a.told = t
-	if t.Delta != former.Delta || t.Unclear != former.Unclear || t.NoWitness != former.NoWitness || t.Granted != former.Granted {
-		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted})
+	if t.Delta != former.Delta || t.Unclear != former.Unclear || t.NoWitness != former.NoWitness || t.Granted != former.Granted || t.Unsynced != former.Unsynced {
+		p.step(a, Event{Kind: EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted, Unsynced: t.Unsynced})
 	}
 	p.assess(a)
 }
@@ -280,7 +282,7 @@ func (p *transcript) decide(a *party) {
 		m := b.Machine
 		states[b.Config.Name] = Status{
 			State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Ready: m.Ready(), Cause: m.Cause(), Master: m.Master(),
-			Counters: Counters{BecameMaster: b.mastered},
+			Held: m.Held(), Preempts: m.Preempts(), Counters: Counters{BecameMaster: b.mastered},
 		}
 	}
 	tracking, joins := g.Decide(states, own)
@@ -297,7 +299,7 @@ func (p *transcript) decide(a *party) {
 // step passes an event to a machine, writes the result and sends its advertisements.
 func (p *transcript) step(a *party, ev Event) {
 	m := a.Machine
-	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0)
+	before := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0, m.Held())
 	actions := slices.Clone(m.Step(p.now, ev))
 	for _, act := range actions {
 		switch {
@@ -308,7 +310,7 @@ func (p *transcript) step(a *party, ev Event) {
 			p.announce(a)
 		}
 	}
-	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0) != before
+	changed := fmt.Sprint(m.State(), m.Ready(), m.Holding(), m.HandingOver(), m.Cause(), m.Silent(), m.Claim() != 0, m.Held()) != before
 	routine := len(actions) == 0 && !changed && (ev.Kind == EventTimer || ev.Kind == EventAdvert)
 	if !routine && !(ev.Kind == EventTimer && !changed && len(actions) == 1) {
 		p.line(a, "%s => %s", p.spellEvent(ev), cmp.Or(spell(actions), "-"))
@@ -337,6 +339,9 @@ func (p *transcript) spellEvent(ev Event) string {
 		if ev.Granted != 0 {
 			s += " granted"
 		}
+		if ev.Unsynced {
+			s += " unsynced"
+		}
 	case EventStandby:
 		s += map[bool]string{true: " on", false: " off"}[ev.On]
 	case EventJoin:
@@ -357,7 +362,7 @@ func (p *transcript) describe(a *party) {
 	for _, f := range []struct {
 		is   bool
 		word string
-	}{{m.Holding(), "holding"}, {m.HandingOver(), "handing over"}, {m.Standby(), "standby"}, {m.Ready(), "ready"}} {
+	}{{m.Holding(), "holding"}, {m.HandingOver(), "handing over"}, {m.Standby(), "standby"}, {m.Ready(), "ready"}, {m.Held(), "held"}} {
 		if f.is {
 			extra += ", " + f.word
 		}

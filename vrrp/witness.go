@@ -33,9 +33,9 @@ func (m *Machine) hush(now time.Time) {
 	}
 }
 
-// seeWitness takes a result of the witnesses. If the last one is lost while a member of a sync group waits for its group, the
-// router decides again.
-func (m *Machine) seeWitness(now time.Time, none bool) {
+// seeWitness takes a result of the witnesses. If the last one is lost while a member of a sync group waits for its group, or another
+// claim is granted, the router decides again. Other results leave it ready: its group decides by that what it is told.
+func (m *Machine) seeWitness(now time.Time, none, granted bool) {
 	m.noWitness = none
 	switch {
 	case !none && m.back && m.claiming():
@@ -43,7 +43,7 @@ func (m *Machine) seeWitness(now time.Time, none bool) {
 		master := m.master
 		m.armDownTimerAfter(m.stallIntervals(), now, m.learned)
 		m.master, m.hushed = master, true
-	case m.state == Backup && m.whyLead(now).Kind == CauseSilence:
+	case (none || granted) && m.state == Backup && m.whyLead(now).Kind == CauseSilence:
 		m.ready = false
 	}
 }

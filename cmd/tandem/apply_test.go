@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -155,5 +157,62 @@ func TestConfigCommands(t *testing.T) {
 	if out, _, err := execute(t, "config", "log", "--socket", socket); err != nil ||
 		!strings.HasPrefix(out, "the first one waits for confirmation until 2026-11-22 12:00:00; otherwise revision 2 follows\n\nREVISION") {
 		t.Errorf("it waits: %q, %v", out, err)
+	}
+}
+
+// TestConfigWithoutADirector: the state directory is read, which is told, and what is missing or damaged there is told too.
+func TestConfigWithoutADirector(t *testing.T) {
+	dir := t.TempDir()
+	config := writeConfig(t, fmt.Sprintf("[control]\nsocket = %q\n[state]\ndir = %q\n", filepath.Join(dir, "none.sock"), dir))
+	run := func(args string) (string, string, error) {
+		return execute(t, append(strings.Fields(args), "-c", config)...)
+	}
+	list := filepath.Join(dir, "revisions.json")
+	if _, _, err := run("config log"); !errors.Is(err, control.ErrNoDirector) || !strings.Contains(err.Error(), list+" does not exist: no configuration was in force there") {
+		t.Errorf("an empty directory: %v", err)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.Local)
+	revision := func(n int, sha, how string) string {
+		return fmt.Sprintf(`{"number": %d, "at": %q, "file": "/etc/t.toml", "sha256": %q, "size": 5, "how": %q}`, n, at.Add(time.Duration(n)*time.Minute).Format(time.RFC3339), sha, how)
+	}
+	write("revisions.json", `{"version": 1, "value": {"revisions": [`+revision(1, "aa", "start")+","+revision(2, "bb", "apply")+`], "own": "aa"}}`)
+	write("revisions/aa.json", `{"version": 1, "value": {"file": "/etc/t.toml", "text": "x = 1\n"}}`)
+	write("revisions/bb.json", `{"version": 1, "value": {"file": "/etc/t.toml", "text": "x = 2\n"}}`)
+	told := "no director runs: this is from " + list + "; what is called in force was it last\n"
+	for args, want := range map[string]string{
+		"config log": "REVISION  SINCE                HOW    FILE         CHANGES\n" +
+			"2         2026-11-22 12:02:00  apply  /etc/t.toml  -\n1         2026-11-22 12:01:00  start  /etc/t.toml  -\n",
+		"config show":   "x = 2\n",
+		"config show 1": "x = 1\n",
+		"config diff":   "--- /etc/t.toml (revision 1)\n+++ /etc/t.toml (revision 2)\n@@ -1,1 +1,1 @@\n-x = 1\n+x = 2\n",
+	} {
+		if out, errs, err := run(args); err != nil || out != want || errs != told {
+			t.Errorf("tandem %s: %v, %q\n%s\nwant\n%s", args, err, errs, out, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "revisions/aa.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := run("config show 1"); err == nil || !strings.Contains(err.Error(), "failed to read the copy of revision 1: ") {
+		t.Errorf("a copy that is missing: %v", err)
+	}
+	write("revisions.json", `{"version": 1, "value": {`)
+	if _, _, err := run("config log"); err == nil || !strings.Contains(err.Error(), "the file is damaged: "+list) {
+		t.Errorf("a damaged list: %v", err)
+	}
+	if all, err := filepath.Glob(filepath.Join(dir, "*damaged*")); err != nil || len(all) > 0 {
+		t.Errorf("it was set aside: %v, %v", all, err)
+	}
+	if _, _, err := execute(t, "config", "log", "--socket", filepath.Join(dir, "none.sock"), "-c", filepath.Join(dir, "none.toml")); err == nil || !strings.Contains(err.Error(), "failed to find the state directory") {
+		t.Errorf("a configuration that is missing: %v", err)
 	}
 }

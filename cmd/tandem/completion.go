@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 func newCompletion() *cobra.Command {
@@ -90,7 +91,7 @@ func plainName(name string) string {
 func routerNames(s control.Status, typed string) (names []string) {
 	for _, r := range s.VRRP {
 		if strings.HasPrefix(r.Name, typed) {
-			names = append(names, r.Name+"\t"+state(r))
+			names = append(names, r.Name+"\t"+summary.State(&r))
 		}
 	}
 	return names
@@ -111,13 +112,13 @@ func serverNames(s control.Status, typed string) (names []string) {
 		prefix := svc.Name + "/"
 		if !strings.HasPrefix(typed, prefix) && len(s.Services) > 1 {
 			if strings.HasPrefix(prefix, typed) && len(svc.Servers) > 0 {
-				names = append(names, prefix+"\t"+counted(len(svc.Servers), "server"))
+				names = append(names, prefix+"\t"+summary.Counted(len(svc.Servers), "server"))
 			}
 			continue
 		}
 		for _, srv := range svc.Servers {
-			if name := prefix + hostPort(srv); strings.HasPrefix(name, typed) {
-				names = append(names, fmt.Sprintf("%s\t%s, weight %s", name, srv.Health, weight(srv)))
+			if name := prefix + summary.HostPort(&srv); strings.HasPrefix(name, typed) {
+				names = append(names, fmt.Sprintf("%s\t%s, weight %s", name, srv.Health, summary.Weight(&srv)))
 			}
 		}
 	}

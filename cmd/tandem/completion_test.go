@@ -39,6 +39,7 @@ func TestCompletion(t *testing.T) {
 		{one, "drain ", "www/192.0.2.11:80\thealthy, weight 1 " + space},
 		{two, "why w", "web\tMASTER www\ttcp 192.0.2.100:80 www/\t2 servers " + space},
 		{two, "history --router m", "mail\tBACKUP " + space},
+		{two, "probe --server www/192", "www/192.0.2.11:80\thealthy, weight 1 " + space},
 		{two, "events --service m", "mx\ttcp 192.0.2.100:25 " + space},
 		{filepath.Join(t.TempDir(), "none"), "drain ", space}, // no director
 		{two, "completion ", "bash zsh fish " + space},

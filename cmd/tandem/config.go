@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/textdiff"
 )
 
@@ -20,7 +22,8 @@ func newConfig() *cobra.Command {
 		Use:   "config",
 		Short: "Show the configurations that were in force",
 		Long: `Show the configurations that were in force. The director keeps the last 20, with the files that they include,
-in its state directory. Each has a number: it is a revision.`,
+in its state directory. Each has a number: it is a revision. If no director runs, the state directory is read; -c
+names the configuration that names it.`,
 		Example: `  tandem config log
   tandem config show 7
   tandem config diff 7`,
@@ -55,11 +58,7 @@ apply, rollback or automatic rollback. CHANGES are the first changes that it mad
   tandem config log --json | jq -r '.revisions[-1].sha256'`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := s.client(cmd)
-			if err != nil {
-				return err
-			}
-			log, err := client.ConfigLog(cmd.Context())
+			log, err := (&configReader{cmd: cmd, s: &s}).log()
 			if err != nil {
 				return err
 			}
@@ -113,7 +112,7 @@ in other files are not.`,
   tandem config show 7 --json | jq -r '.files[].name'`,
 		Args: arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			is, err := askFiles(cmd, &s, args, 0)
+			is, err := (&configReader{cmd: cmd, s: &s}).files(args, 0)
 			if err != nil {
 				return err
 			}
@@ -135,25 +134,66 @@ in other files are not.`,
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the files as JSON")
+	registerJSON(cmd, &asJSON, "the files")
 	return cmd
 }
 
-// askFiles asks for the files of the revision that the argument names.
-func askFiles(cmd *cobra.Command, s *socketFlags, args []string, i int) (control.ConfigFiles, error) {
+// A configReader asks the director. If none runs, it reads the state directory, and says so once.
+type configReader struct {
+	cmd    *cobra.Command
+	s      *socketFlags
+	stored *director.Stored // nil: a director runs, or was not asked yet
+}
+
+// log returns the list of revisions.
+func (r *configReader) log() (control.ConfigLog, error) {
+	return readConfigs(r, (*director.Stored).ConfigLog, func(c *control.Client) (control.ConfigLog, error) { return c.ConfigLog(r.cmd.Context()) })
+}
+
+// files returns the files of the revision that the argument names.
+func (r *configReader) files(args []string, i int) (control.ConfigFiles, error) {
 	n, err := revisionNumber(args, i)
 	if err != nil {
 		return control.ConfigFiles{}, err
 	}
-	client, err := s.client(cmd)
-	if err != nil {
-		return control.ConfigFiles{}, err
+	want := control.ConfigSelection{Revision: n}
+	return readConfigs(r,
+		func(s *director.Stored) (control.ConfigFiles, error) { return s.ConfigFiles(want) },
+		func(c *control.Client) (control.ConfigFiles, error) { return c.ConfigFiles(r.cmd.Context(), want) })
+}
+
+func readConfigs[T any](r *configReader, read func(*director.Stored) (T, error), ask func(*control.Client) (T, error)) (value T, err error) {
+	if r.stored != nil {
+		return read(r.stored)
 	}
-	return client.ConfigFiles(cmd.Context(), control.ConfigSelection{Revision: n})
+	client, err := r.s.client(r.cmd)
+	if err != nil {
+		return value, err
+	}
+	if value, err = ask(client); !errors.Is(err, control.ErrNoDirector) {
+		return value, err
+	}
+	dir, dirErr := r.s.stateDir(r.cmd.Flags().Changed("config"))
+	if dirErr == nil {
+		r.stored, dirErr = director.OpenStored(dir)
+	}
+	if dirErr != nil {
+		return value, errors.Join(err, dirErr)
+	}
+	fmt.Fprintf(r.cmd.ErrOrStderr(), "no director runs: this is from %s; what is called in force was it last\n", r.stored.Path)
+	return read(r.stored)
+}
+
+// A configDiff is what config diff prints for programs.
+type configDiff struct {
+	From control.Revision `json:"from"`
+	To   control.Revision `json:"to"`
+	Diff string           `json:"diff"` // in the form of diff -u; empty: they are equal
 }
 
 func newConfigDiff() *cobra.Command {
 	var s socketFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "diff [N [M]]",
 		Short: "Compare the files of two configurations",
@@ -164,40 +204,42 @@ it is the one before. tandem plan shows what a change means for clients.`,
   tandem config diff 5 7`,
 		Args: arguments(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			to, err := askFiles(cmd, &s, args, 1)
+			r := &configReader{cmd: cmd, s: &s}
+			to, err := r.files(args, 1)
 			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
-				if args, err = oneBefore(cmd, &s); err != nil {
+				if args, err = r.oneBefore(); err != nil {
 					return err
 				}
 			}
-			from, err := askFiles(cmd, &s, args, 0)
+			from, err := r.files(args, 0)
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), diffFiles(from, to))
+			diff := configDiff{From: from.Revision, To: to.Revision, Diff: diffFiles(from, to)}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), diff)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), diff.Diff)
 			return err
 		},
 	}
 	s.register(cmd)
+	registerJSON(cmd, &asJSON, "the two revisions and their differences")
 	return cmd
 }
 
 // oneBefore returns the number of the latest revision that differs from the one in force.
-func oneBefore(cmd *cobra.Command, s *socketFlags) ([]string, error) {
-	client, err := s.client(cmd)
+func (r *configReader) oneBefore() ([]string, error) {
+	log, err := r.log()
 	if err != nil {
 		return nil, err
 	}
-	log, err := client.ConfigLog(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range slices.Backward(log.Revisions) {
-		if r.SHA256 != log.Revisions[len(log.Revisions)-1].SHA256 {
-			return []string{strconv.Itoa(r.Number)}, nil
+	for _, is := range slices.Backward(log.Revisions) {
+		if is.SHA256 != log.Revisions[len(log.Revisions)-1].SHA256 {
+			return []string{strconv.Itoa(is.Number)}, nil
 		}
 	}
 	return nil, fmt.Errorf("there is no configuration before the one in force: see tandem config log")

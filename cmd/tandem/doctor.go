@@ -31,8 +31,8 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Find the faults of this director or real server, and say how to fix them",
 		Long: `Examine this machine and its network for the usual faults. Each finding is one line: the fault, why it
-matters, and the command that fixes it. The configuration says whether the machine is a director, a real
-server, or both.
+matters, and what to do: the command that fixes it, if there is one. The configuration says whether the
+machine is a director, a real server, or both.
 
 Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With
 --persist, it also writes the sysctls to a file, so that they last over reboots. "tandem realserver remove"
@@ -160,8 +160,8 @@ func report(cmd *cobra.Command, findings []doctor.Finding, asJSON bool) error {
 	return nil
 }
 
-// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes and for an import with notes, the code of a
-// monitor, and 1 for every failure.
+// exitCode returns 2 or 3 for the doctor's findings, 2 for a plan with changes, for an import with notes and for an upgrade without a
+// peer, the code of a monitor, and 1 for every failure.
 func exitCode(err error) int {
 	var v verdict
 	var c planned
@@ -169,7 +169,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &m):
 		return int(m)
-	case errors.As(err, &c), errors.Is(err, converted{}):
+	case errors.As(err, &c), errors.Is(err, converted{}), errors.Is(err, errNotUpgraded):
 		return 2
 	case !errors.As(err, &v):
 		return 1

@@ -11,12 +11,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
+// drainFlags are the flags of tandem drain.
+type drainFlags struct {
+	serverFlags
+	wait, local bool
+	timeout     time.Duration
+}
+
 func newDrain() *cobra.Command {
-	var s serverFlags
-	var wait, local bool
-	var timeout time.Duration
+	var f drainFlags
 	cmd := &cobra.Command{
 		Use:   "drain SERVICE/SERVER",
 		Short: "Send a real server no new connections; with --wait, wait until its connections have ended",
@@ -37,44 +43,52 @@ connection goes to the drained server, and --wait waits for such clients too.`,
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client(cmd)
-			if err != nil {
-				return err
-			}
-			state, err := client.CommandServer(cmd.Context(), control.ServerCommand{Server: args[0], Action: control.Drain, Local: local})
-			if err != nil {
-				return err
-			}
-			warnNotRemembered(cmd, state.NotRemembered)
-			out := cmd.OutOrStdout()
-			if s.asJSON {
-				if wait {
-					if err := awaitDrained(cmd.Context(), client, state, timeout, newProgress(cmd.ErrOrStderr())); err != nil {
-						return err
-					}
-					if state, err = client.Server(cmd.Context(), state.Name); err != nil {
-						return err
-					}
-				}
-				return writeJSON(out, state)
-			}
-			if !wait {
-				if _, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state)); err != nil {
-					return err
-				}
-				return writeWhere(out, state.Peer)
-			}
-			if err := writeWhere(out, state.Peer); err != nil {
-				return err
-			}
-			return awaitDrained(cmd.Context(), client, state, timeout, newProgress(out))
+			return drain(cmd, args[0], &f)
 		},
 	}
-	s.register(cmd)
-	registerLocal(cmd, &local)
-	cmd.Flags().BoolVar(&wait, "wait", false, "return only when no connection is left")
-	cmd.Flags().DurationVar(&timeout, "timeout", 0, "maximum `DURATION` of --wait, as in 90s or 10m (0: no limit)")
+	f.register(cmd)
+	registerLocal(cmd, &f.local)
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "return only when no connection is left")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "maximum `DURATION` of --wait, as in 90s or 10m (0: no limit)")
 	return cmd
+}
+
+// drain drains a server, and waits if that is wanted.
+func drain(cmd *cobra.Command, server string, f *drainFlags) error {
+	client, err := f.client(cmd)
+	if err != nil {
+		return err
+	}
+	state, err := client.CommandServer(cmd.Context(), control.ServerCommand{Server: server, Action: control.Drain, Local: f.local})
+	if err != nil {
+		return err
+	}
+	warnNotRemembered(cmd, state.NotRemembered)
+	out := cmd.OutOrStdout()
+	if f.asJSON {
+		if f.wait {
+			if err := awaitDrained(cmd.Context(), client, state, f.timeout, newProgress(cmd.ErrOrStderr())); err != nil {
+				return err
+			}
+			done, err := client.Server(cmd.Context(), state.Name)
+			if err != nil {
+				return err
+			}
+			done.Peer, done.NotRemembered = state.Peer, state.NotRemembered // only the order's answer has them
+			state = done
+		}
+		return writeJSON(out, state)
+	}
+	if !f.wait {
+		if _, err = fmt.Fprintf(out, "%s: drained, %s\n", state.Name, remaining(state)); err != nil {
+			return err
+		}
+		return writeWhere(out, state.Peer)
+	}
+	if err := writeWhere(out, state.Peer); err != nil {
+		return err
+	}
+	return awaitDrained(cmd.Context(), client, state, f.timeout, newProgress(out))
 }
 
 func newUndrain() *cobra.Command {
@@ -136,22 +150,10 @@ func awaitDrained(ctx context.Context, ask serverReader, state control.ServerSta
 
 // remaining returns the connections and clients that a drain waits for, in words.
 func remaining(s control.ServerState) string {
-	switch n := s.PersistentClients; n {
-	case 0:
+	if s.PersistentClients == 0 {
 		return connections(s.Connections)
-	case 1:
-		return connections(s.Connections) + ", 1 persistent client"
-	default:
-		return fmt.Sprintf("%s, %d persistent clients", connections(s.Connections), n)
 	}
+	return connections(s.Connections) + ", " + summary.Counted(s.PersistentClients, "persistent client")
 }
 
-func connections(n int) string { return counted(n, "connection") }
-
-// counted writes a number of things, with the noun in its right form.
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
+func connections(n int) string { return summary.Counted(n, "connection") }

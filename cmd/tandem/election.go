@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
+	"github.com/tandem-lvs/tandem/configs"
 )
 
 // newElection returns the command of run's child process. It is hidden, because it works only with the socket from a
@@ -39,8 +39,7 @@ func newElection() *cobra.Command {
 			signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			sink := logsink.New(os.Stderr)
-			log := newLogger(level, format, sink)
+			log, sink := logsink.Open(level, format)
 			go sink.Run(log)
 			defer sink.Flush(flushTimeout)
 			options.Log = log.Named("election")
@@ -48,7 +47,7 @@ func newElection() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&level, "log-level", "info", "lowest `LEVEL` that is logged: trace, debug, info, warn, error")
-	cmd.Flags().StringVar(&format, "log-format", "text", "`FORMAT` of the log: text, json")
+	cmd.Flags().StringVar(&format, "log-format", configs.LogAuto, "`FORMAT` of the log: auto, text, journal, json")
 	cmd.Flags().StringVar(&options.LockDir, "lock-dir", "", "`DIRECTORY` of the locks; with them only one election runs at a time")
 	cmd.Flags().StringVar(&options.StateDir, "state-dir", "", "state `DIRECTORY` of the director")
 	cmd.Flags().BoolVar(&options.Realtime, "realtime", false, "use real-time scheduling")

@@ -22,7 +22,8 @@ that the virtual routers are in standby until tandem release, also over reloads 
 they run at priority 1, and take over only if the peer dies.
 
 If the peer does not take over within about four advertisement intervals, this director stays master and
-the exit code is 1. The members of a sync group are handed over together. ROUTER is the name of a virtual
+the exit code is 1. A peer with preempt = "synced" that still waits for connections takes over at once: the
+connections that it does not have end, and a warning says so. The members of a sync group are handed over together. ROUTER is the name of a virtual
 router.`,
 		Example: `  tandem failover
   tandem failover web
@@ -35,8 +36,10 @@ func newRelease() *cobra.Command {
 		Use:   "release [ROUTER…]",
 		Short: "Take part in the election again after tandem failover",
 		Long: `End the standby of the named virtual routers. Without names, end the standby of all. They take part in the
-election with their configured priority again. A virtual router with the highest priority and
-preempt = true becomes master.`,
+election with their configured priority again. A virtual router with the highest priority becomes master:
+with preempt = true at once, with preempt = "synced" when this director has the connections of the peer, or
+after preempt_sync_limit. tandem status shows how it waits. To take over without waiting, run tandem failover
+on the peer.`,
 		Example: `  tandem release
   tandem release web`,
 	}, (*control.Client).Release, "takes part again")
@@ -61,6 +64,7 @@ func routerCommand(cmd *cobra.Command, do func(*control.Client, context.Context,
 		for _, name := range result.Routers {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, done)
 		}
+		warn(cmd, result.Notes)
 		warnNotRemembered(cmd, result.NotRemembered)
 		if err == nil && len(result.Routers) == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), "nothing to do: no virtual router is in standby")

@@ -17,9 +17,8 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
-	"github.com/tandem-lvs/tandem/configs"
-	"github.com/tandem-lvs/tandem/configs/load"
 )
 
 // latestEvents is how many events tandem history prints without --since.
@@ -30,6 +29,8 @@ type eventFlags struct {
 	socketFlags
 	since, router, service string
 	asJSON                 bool
+
+	width int // of the names of directors; 0: they are not printed
 }
 
 func (f *eventFlags) register(cmd *cobra.Command) {
@@ -58,13 +59,17 @@ func (f *eventFlags) print(w io.Writer, ev control.Event) error {
 		return json.NewEncoder(w).Encode(ev)
 	}
 	ev.Time = ev.Time.Local()
-	_, err := fmt.Fprintln(w, history.Line(ev))
+	line := history.Line(ev)
+	if f.width > 0 {
+		line = fmt.Sprintf("%-*s  %s", f.width, message.Clean(ev.Director), line)
+	}
+	_, err := fmt.Fprintln(w, line)
 	return err
 }
 
 func newHistory() *cobra.Command {
 	var f eventFlags
-	var follow bool
+	var follow, pair bool
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "Show what has happened, with causes",
@@ -76,12 +81,16 @@ The history survives restarts. It is in the files history.jsonl and history.json
 of 1 MiB each: the oldest events are dropped. If no director runs, the files are read; -c names the
 configuration that names the state directory.
 
-Without --since, the last 50 events are shown. tandem why has the causes of the present state.`,
+Without --since, the last 50 events are shown. tandem why has the causes of the present state.
+
+With --pair, the events of both directors are merged by time, over the channel of [peer]. The times of the other
+director are corrected by how far its clock differs now. If it cannot be asked, the exit code is 1.`,
 		Example: `  tandem history
   tandem history --since yesterday
   tandem history --since 2h --router web
   tandem history --since "2026-11-22 03:00" --service www --json
-  tandem history --follow`,
+  tandem history --follow
+  tandem history --pair --since 03:00 --router web`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q, err := f.query()
@@ -92,11 +101,18 @@ Without --since, the last 50 events are shown. tandem why has the causes of the 
 				if f.since == "" {
 					q.Since = time.Now().Add(-time.Hour)
 				}
+				if pair {
+					return followPair(cmd, &f, q)
+				}
 				return followEvents(cmd, &f, q)
 			}
 			events, err := readHistory(cmd, &f.socketFlags, q)
 			if err != nil {
 				return err
+			}
+			var missing error
+			if pair {
+				events, missing = withPeerHistory(cmd, &f, q, events)
 			}
 			if f.since == "" && len(events) > latestEvents {
 				events = events[len(events)-latestEvents:]
@@ -106,10 +122,11 @@ Without --since, the last 50 events are shown. tandem why has the causes of the 
 					return err
 				}
 			}
-			return nil
+			return missing
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&pair, "pair", false, "the events of both directors of the pair, merged by time")
 	cmd.Flags().StringVar(&f.since, "since", "", "only events since `TIME`: yesterday, today, 2h, 3d, 15:04, 2006-01-02 or \"2006-01-02 15:04\"")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print the events of the last hour (or since --since), and then new ones as they happen")
 	return cmd
@@ -117,15 +134,21 @@ Without --since, the last 50 events are shown. tandem why has the causes of the 
 
 func newEvents() *cobra.Command {
 	var f eventFlags
+	var pair bool
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Print events as they happen",
 		Long: `Print what happens to the running director, as it happens, until it is interrupted. tandem history shows what
 has happened before. Programs can read the same as server-sent events at /v1/events of the control socket.
 
-The director does not wait for a slow reader: it ends the stream, and the exit code is 1.`,
+The director does not wait for a slow reader: it ends the stream, and the exit code is 1.
+
+With --pair, the events of both directors are printed. Those of the other director are asked for every 2 s, over the
+channel of [peer], so they come a little later; their times are corrected by how far its clock differed at the
+start. If the channel is lost, a line on standard error says so, and what was missed follows when it is back.`,
 		Example: `  tandem events
   tandem events --router web
+  tandem events --pair
   tandem events --json | jq -r 'select(.kind == "transition") | .what'
   curl -sN --unix-socket /run/tandem/control.sock http://tandem/v1/events`,
 		Args: arguments(0, 0),
@@ -134,10 +157,15 @@ The director does not wait for a slow reader: it ends the stream, and the exit c
 			if err != nil {
 				return err
 			}
+			if pair {
+				q.Since = time.Now() // without it, the other director would tell all that it has kept
+				return followPair(cmd, &f, q)
+			}
 			return followEvents(cmd, &f, q)
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&pair, "pair", false, "the events of both directors of the pair")
 	return cmd
 }
 
@@ -170,15 +198,11 @@ func readHistory(cmd *cobra.Command, s *socketFlags, q control.HistoryQuery) ([]
 	return stored, nil
 }
 
-// storedHistory reads the files of the history. A configuration that cannot be read is an error only if the user named the file
-// (asked).
+// storedHistory reads the files of the history. asked is as in stateDir.
 func storedHistory(s *socketFlags, asked bool, q control.HistoryQuery) (events []control.Event, path string, err error) {
-	dir, err := load.As(s.name.is()).StateDir(s.config)
-	if err != nil && !asked {
-		dir, err = configs.DefaultStateDir, nil
-	}
+	dir, err := s.stateDir(asked)
 	if err != nil {
-		return nil, "", fmt.Errorf("failed to find the state directory: %w", err)
+		return nil, "", err
 	}
 	path = filepath.Join(dir, history.File)
 	lines, err := statefile.NewJournal(path, history.MaxSize).Lines()
@@ -197,7 +221,7 @@ func inOrder(events []control.Event) []control.Event {
 
 func newWhy() *cobra.Command {
 	var s socketFlags
-	var asJSON bool
+	var asJSON, pair bool
 	cmd := &cobra.Command{
 		Use:   "why [ROUTER|SERVICE|SERVER]",
 		Short: "Say why a virtual router, a service or a real server is as it is",
@@ -206,11 +230,13 @@ its priority is lowered, why a real server has no weight, what an operator has o
 
 Without a name, it is about all virtual routers, and about the services and real servers that are not as
 configured. SERVER is SERVICE/ADDRESS:PORT, or a part of it. The name of a service is also about its servers
-that are not as configured. Each director knows its own side: ask the other director too. If no director
-runs, it prints the last that the history has.`,
+that are not as configured. Each director knows its own side: --pair asks the other one too, over the channel of
+[peer], and says in one line what both know of a virtual router. If no director runs, it prints the last that the
+history has.`,
 		Example: `  tandem why
   tandem why web
   tandem why www/192.0.2.11
+  tandem why web --pair
 
   $ tandem why web
   web: lb1 became backup at 03:12:07: higher priority 100 heard from 192.0.2.3; lb1 had priority 90 instead
@@ -226,12 +252,16 @@ runs, it prints the last that the history has.`,
 			if len(args) > 0 {
 				name = args[0]
 			}
+			var missing error
 			lines, err := past.Why(name)
+			if pair {
+				lines, missing, err = whyPair(cmd, &s, past, name)
+			}
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), slices.Concat([]string{}, lines))
+				return errors.Join(writeJSON(cmd.OutOrStdout(), slices.Concat([]string{}, lines)), missing)
 			}
 			for _, line := range lines {
 				fmt.Fprintln(cmd.OutOrStdout(), line)
@@ -239,11 +269,12 @@ runs, it prints the last that the history has.`,
 			if len(lines) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "this director has no virtual router, and all services and servers are as configured")
 			}
-			return nil
+			return missing
 		},
 	}
 	s.register(cmd)
 	registerJSON(cmd, &asJSON, "the sentences")
+	cmd.Flags().BoolVar(&pair, "pair", false, "what both directors of the pair know")
 	cmd.ValidArgsFunction = s.complete(0, routerNames, serviceNames, serverNames)
 	return cmd
 }

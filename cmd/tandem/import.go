@@ -23,7 +23,7 @@ import (
 // importFlags are the flags of tandem import.
 type importFlags struct {
 	peer, id, peerID, name, peerName, scriptUser string
-	ipvsadm, keywords                            bool
+	ipvsadm, keywords, json                      bool
 }
 
 func newImport() *cobra.Command {
@@ -51,7 +51,7 @@ The exit code is 0 if everything was converted, 2 if there are notes, and 1 if t
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case f.keywords:
-				return listKeywords(cmd.OutOrStdout())
+				return listKeywords(cmd.OutOrStdout(), f.json)
 			case len(args) == 0:
 				return fmt.Errorf("a FILE is missing: see %s --help", cmd.CommandPath())
 			case f.ipvsadm && f.peer != "":
@@ -69,6 +69,7 @@ The exit code is 0 if everything was converted, 2 if there are notes, and 1 if t
 	flags.StringVar(&f.scriptUser, "script-user", "", "the `USER` of scripts without one (default: keepalived_script if it exists, or root)")
 	flags.BoolVar(&f.ipvsadm, "ipvsadm", false, "FILE is the output of ipvsadm -Sn")
 	flags.BoolVar(&f.keywords, "keywords", false, "list what becomes of each keyword of keepalived")
+	registerJSON(cmd, &f.json, "the converted file, the notes and why it was refused")
 	return cmd
 }
 
@@ -82,7 +83,7 @@ func runImport(cmd *cobra.Command, file string, f *importFlags) error {
 	if err != nil {
 		return err
 	}
-	i := importer.Importer{Files: keepalivedFiles{}, ScriptUser: cmp.Or(f.scriptUser, usualScriptUser())}
+	i := importer.Importer{Files: keepalivedFiles{}, ScriptUser: cmp.Or(f.scriptUser, usualScriptUser(user.Lookup))}
 	source := importer.Source{File: file, Text: text, ID: cmp.Or(f.id, shortHostName()), Name: f.name}
 	var r importer.Result
 	switch {
@@ -98,7 +99,44 @@ func runImport(cmd *cobra.Command, file string, f *importFlags) error {
 	default:
 		r = i.Keepalived(source)
 	}
+	if f.json {
+		return printImportJSON(cmd, r)
+	}
 	return printImport(cmd, r)
+}
+
+// An imported file is what import prints for programs.
+type imported struct {
+	Text    string         `json:"text"` // the converted file; empty if the other one was refused
+	Notes   []importedNote `json:"notes"`
+	Refused []importedNote `json:"refused"`
+}
+
+type importedNote struct {
+	File string `json:"file"`
+	Line int    `json:"line,omitempty"` // none: the file as a whole
+	Text string `json:"text"`
+	Do   string `json:"do,omitempty"`
+}
+
+func printImportJSON(cmd *cobra.Command, r importer.Result) error {
+	list := func(notes []importer.Note) []importedNote {
+		all := make([]importedNote, len(notes))
+		for i, n := range notes {
+			all[i] = importedNote{File: n.File, Line: n.Line, Text: n.Text, Do: n.Do}
+		}
+		return all
+	}
+	if err := writeJSON(cmd.OutOrStdout(), imported{Text: r.Text, Notes: list(r.Notes), Refused: list(r.Refused)}); err != nil {
+		return err
+	}
+	switch {
+	case len(r.Refused) > 0:
+		return errPrinted
+	case len(r.Notes) > 0:
+		return converted{}
+	}
+	return nil
 }
 
 // printImport prints the converted file, and what is to be said about it.
@@ -169,10 +207,10 @@ func plainError(name string, err error) error {
 	return err
 }
 
-// usualScriptUser returns the user that runs keepalived's scripts by default.
-func usualScriptUser() string {
+// usualScriptUser returns the user that runs keepalived's scripts by default: keepalived_script, if this machine has it.
+func usualScriptUser(lookUp func(name string) (*user.User, error)) string {
 	const usual = "keepalived_script"
-	if _, err := user.Lookup(usual); err == nil {
+	if _, err := lookUp(usual); err == nil {
 		return usual
 	}
 	return "root"
@@ -189,7 +227,10 @@ func shortHostName() string {
 }
 
 // listKeywords prints what becomes of each keyword.
-func listKeywords(out io.Writer) error {
+func listKeywords(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return writeJSON(out, importer.Keywords())
+	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "BLOCK\tKEYWORD\tBECOMES\t")
 	for _, k := range importer.Keywords() {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,6 +63,41 @@ func TestImport(t *testing.T) {
 		}
 		if _, _, err := execute(t, "fmt", "-d", filepath.Join(dir, "tandem.toml")); err != nil {
 			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestUsualScriptUser: without a user keepalived_script, keepalived runs scripts as root.
+func TestUsualScriptUser(t *testing.T) {
+	for _, there := range []string{"keepalived_script", "root"} {
+		got := usualScriptUser(func(name string) (*user.User, error) {
+			if name != there {
+				return nil, user.UnknownUserError(name)
+			}
+			return &user.User{Username: name}, nil
+		})
+		if got != there {
+			t.Errorf("on a machine with %s alone: scripts run as %s", there, got)
+		}
+	}
+}
+
+// TestCheckAcceptsWhatWasConverted: tandem check accepts each golden file of the importer, those for pairs as a pair.
+func TestCheckAcceptsWhatWasConverted(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		least   int
+		says    string
+	}{{"*.toml", 40, ": ok (virtual routers: "}, {"pair-*/*.toml", 3, "\npair: ok (lb1 and lb2)"}} {
+		files, err := filepath.Glob(filepath.Join("internal/importer/testdata", c.pattern))
+		if err != nil || len(files) < c.least {
+			t.Errorf("%s: %d files, want at least %d; %v", c.pattern, len(files), c.least, err)
+		}
+		for _, file := range files {
+			out, _, err := execute(t, "check", file)
+			if err != nil || !strings.Contains(out, c.says) {
+				t.Errorf("tandem check %s: %v, %s", file, err, out)
+			}
 		}
 	}
 }

@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,8 +17,7 @@ import (
 // withoutJSON are the commands that have no result to print: they run, draw, or write a text that has a form of its own.
 var withoutJSON = []string{
 	"tandem run", "tandem election", "tandem top", "tandem completion", "tandem fmt",
-	"tandem realserver run", "tandem realserver apply", "tandem realserver remove",
-	"tandem import", "tandem peer init", "tandem config diff",
+	"tandem realserver run", "tandem drill switch",
 }
 
 // TestEveryCommandHasJSON, or a reason why not.
@@ -72,7 +73,7 @@ func TestCommandsPrintJSON(t *testing.T) {
 		"drain www/192.0.2.11:80": `"name": "www/192.0.2.11:80"`, "drain www/192.0.2.11:80 --wait": `"connections": 0`,
 		"undrain www/192.0.2.11:80": `"name"`, "disable www/192.0.2.11:80": `"name"`, "enable www/192.0.2.11:80": `"name"`,
 		"weight www/192.0.2.11:80 5": `"name"`, "weight www/192.0.2.11:80 --reset": `"name"`,
-		"apply": `"lines"`, "confirm": `"lines"`, "rollback": `"lines"`, "config log": `"revisions"`, "config show": `"files"`,
+		"apply": `"lines"`, "confirm": `"lines"`, "rollback": `"lines"`, "config log": `"revisions"`, "config show": `"files"`, "config diff 1": `"diff"`,
 		"failover web": `"routers": [`, "release web": `"routers": [`,
 	} {
 		out, _, err := execute(t, append(strings.Fields(line), "--json")...)
@@ -95,6 +96,43 @@ func TestCheckPrintsJSON(t *testing.T) {
 		}
 		if len(found.Good) != c.oks || len(found.Mistakes) != c.mistakes || found.Warnings == nil {
 			t.Errorf("found %+v", found)
+		}
+	}
+}
+
+// TestCommandsWithoutADirectorPrintJSON: so do the commands that ask no director, also where they find something wrong.
+func TestCommandsWithoutADirectorPrintJSON(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const instance = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.100/24\n }\n}\n"
+	good, noted, broken := write("good", instance), write("noted", instance+"net_namespace blue\n"), write("broken", "vrrp_instance web {\n")
+	key := filepath.Join(dir, "peer.key")
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"import", good}, 0, `"notes": []`},
+		{[]string{"import", noted}, 2, `"line": 8`},
+		{[]string{"import", broken}, 1, `"text": ""`},
+		{[]string{"import", "--keywords"}, 0, `"fate": "translated"`},
+		{[]string{"peer", "init", "--key", key}, 0, `"` + key + `"`},
+		{[]string{"peer", "init", "--certificates", "lb1=10.0.0.1", "lb2=10.0.0.2", "--dir", dir}, 0, `"` + dir + `/lb2.pem"`},
+		{[]string{"realserver", "remove", "--dry-run", "--state-dir", dir}, 0, `"commands": []`},
+	} {
+		out, errs, err := execute(t, append(c.args, "--json")...)
+		code := 0
+		if err != nil {
+			code = exitCode(err)
+		}
+		if code != c.code || err != nil && err.Error() != "" || errs != "" || !json.Valid([]byte(out)) || !strings.Contains(out, c.want) {
+			t.Errorf("tandem %v: code %d, %v, %s, %s; want %s", c.args, code, err, out, errs, c.want)
 		}
 	}
 }

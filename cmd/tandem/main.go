@@ -40,6 +40,10 @@
 //	                                              what has happened: a list of events, see below
 //	GET  /v1/events?since=TIME&router=NAME&service=NAME
 //	                                              server-sent events: those since then, and those that happen from now on
+//	GET  /v1/peer/status, /v1/peer/history        the same of the other director of the pair, over the channel of [peer]
+//	POST /v1/peer/plan, /v1/peer/apply            likewise; apply needs confirm_seconds
+//	POST /v1/peer/confirm, /v1/peer/rollback  {"revision": 7}
+//	                                              end the wait for confirmation there, if it is this revision that waits
 //
 // The action is one of drain, undrain, disable, enable, weight and reset. Only weight needs the number. The state of a real
 // server is
@@ -48,10 +52,16 @@
 //
 // The director answers a command when the kernel's table has the change. It runs a command first, and then stores it in a file.
 // If it cannot write the file, the answer has "not_remembered" with the cause: a restart would forget the command. The same holds
-// for failover and release.
+// for failover and release. The answer of a failover may have "notes", a list of sentences: which connections end.
+//
+// An answer that is no success has "problems", a list of sentences. If it has "unanswered", the other director may have carried out
+// the command, or not: its answer did not come.
 //
 // With [peer], a command about a real server goes to both directors, unless it has "local". The answer then has "peer": {"name",
 // "in_force", "problem"}. If it is not in force there, the director sends it again when the channel works.
+//
+// With "drill": true, disable and enable are those of a drill: enable does something only if a drill has disabled the server, and
+// nobody else since. If it does nothing, the answer has no "peer".
 //
 // The status is
 //
@@ -61,7 +71,8 @@
 //	             "waits": {"former", "until"}},
 //	  "vrrp": [{"name", "interface", "vrid", "version", "state", "priority", "effective_priority", "master", "since",
 //	            "reason", "vips", "family", "sync_group", "standby", "handing_over", "advert_interval", "unicast_peers",
-//	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "track": [{"name", "ok", "reason"}],
+//	            "address_interface", "excluded_vips", "vip_interfaces", "down_adverts", "carrier", "preempt", "preempt_sync_limit",
+//	            "preempt_sync_overruns", "waits": {"since", "until", "known", "have", "of", "text"}, "track": [{"name", "ok", "reason"}],
 //	            "paths": [{"name", "unicast", "state", "since", "source", "master", "reason", "adverts_sent", "adverts_received", "send_errors"}],
 //	            "asked": {"at", "master", "answers": [{"address", "hardware", "peer"}], "problem", "count", "answered"},
 //	            "hmac": {"mode", "keys", "active_key", "anti_replay", "time_window",
@@ -69,22 +80,33 @@
 //	            "counters": {"adverts_sent", "adverts_received", "adverts_dropped": {"wrong_ttl": 1}, "send_errors",
 //	                         "answers_withheld", "became_master", "longest_gap_seconds"},
 //	            "two_masters": {"count", "total_seconds", "since", "peer", "latest": {"began", "seconds", "peer"}}}],
-//	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "stats": {},
+//	  "services": [{"name", "virtual", "protocol", "scheduler", "method", "up", "quorum_lost", "panic", "quorum", "panic_below", "stats": {},
 //	                "servers": [{"address", "port", "weight", "effective_weight", "health", "reason", "since",
 //	                             "active", "inactive", "method", "drained", "disabled", "override", "sorry", "leaving",
 //	                             "note", "maintenance", "tracks", "stats": {},
-//	                             "unanswered": {"server", "since", "connections", "others_percent", "checked", "tried_again"},
+//	                             "unanswered": {"server", "since", "connections", "others_percent", "checked", "tried_again",
+//	                                            "peer": {"name", "health", "reason", "unanswered"}},
 //	                             "checks": [{"type", "via", "health", "reason", "since", "flapping", "last_at",
 //	                                         "latency_seconds", "successes", "failures"}]}]}],
 //	  "sync": [{"role", "interface", "id", "group", "port", "ttl", "max_len"}],
-//	  "peer": {"address", "name", "version", "to": {"up", "since", "problem"}, "from": {}, "heard_at", "refused", "refusal",
+//	  "peer": {"address", "name", "version", "can": ["plan"], "to": {"up", "since", "problem", "fault"}, "from": {}, "heard_at", "refused", "refusal",
 //	           "clock": {"ahead_seconds", "error_seconds"}, "drift": [{"wrong", "text"}], "servers_not_told",
 //	           "routers": [{"name", "family", "state", "effective_priority", "standby", "since"}],
-//	           "servers": [{"name", "here", "there", "since"}], "orders": [{"name", "here", "there", "why", "meant"}]},
-//	  "warnings": ["…"]
+//	           "servers": [{"name", "here", "there", "since"}], "orders": [{"name", "here", "there", "why", "meant"}],
+//	           "unanswered": [{"server", "since", "connections", "others_percent", "checked"}],
+//	           "warnings": ["…"]},
+//	  "isolated": ["eth0"], "warnings": ["…"]
 //	}
 //
-// The peer is only there with [peer] in the configuration. Its servers and orders are those that differ.
+// With tandem status --pair --json, the command adds what a failover would cost:
+//
+//	"forecast": {"failures": [{"director", "successor", "cable_or_crash_seconds", "hand_over_seconds", "not_known", "orphans",
+//	                           "connections_established", "connections_lost", "connections_lost_why", "services_unserved"}],
+//	             "not_known", "last_drill": {}, "last_drill_of", "drills_not_known"}
+//
+// The peer is only there with [peer] in the configuration. Its servers and orders are those that differ. Its warnings are those of
+// the status that are about the channel, the clocks and the configurations. The isolated are the interfaces of sync groups on which no
+// other machine answers; absent: there are none.
 //
 // The state of a virtual router is one of initialize, backup, master and fault. The health is one of unknown, healthy,
 // unhealthy and unchecked. The master is the address of the present master, empty while unknown. The role of a sync is master
@@ -94,7 +116,8 @@
 // active_key is not there with mode receive-only.
 //
 // A server's unanswered is null, unless the server does not answer clients' connections although others of its service do.
-// Its tried_again is only there while the server gets no new clients for that reason.
+// Its tried_again is only there while the server gets no new clients for that reason. Its peer is what the other director says of the
+// server, while there is a channel. The peer's unanswered are the servers that do not answer the clients of the other director.
 // Its maintenance is the path of the file that drains it, and its tracks is the server that it follows: each is only there if there
 // is one.
 //
@@ -145,8 +168,9 @@
 //
 // 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
 // without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change, and "tandem import" adds 2 if there are notes. "tandem status --check" has the codes of
-// monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
+// adds 2 if something would change, "tandem import" adds 2 if there are notes, "tandem probe" adds 2 if clients were not
+// served, "tandem drill" adds 2 if a drill failed, and "tandem upgrade" adds 2 if no other director took over. "tandem status
+// --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (
@@ -154,12 +178,14 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 )
 
 func main() {
 	if err := newRoot().Execute(); err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, text)
+			_, _ = os.Stderr.Write(logsink.Failure(text))
 		}
 		os.Exit(exitCode(err))
 	}
@@ -186,10 +212,11 @@ table, and health checks set the real servers' weights. The configuration is /et
 		title    string
 		commands []*cobra.Command
 	}{
-		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newReload(), newStatus(), newTop(), newPeer(), newDoctor(), newImport()}},
+		{"A director:", []*cobra.Command{newCheck(), newFmt(), newRun(), newReload(), newStatus(), newTop(), newProbe(), newPeer(), newDoctor(), newImport(),
+			newUpgrade(), newCleanup()}},
 		{"Its configuration:", []*cobra.Command{newPlan(), newApply(), newConfirm(), newRollback(), newConfig()}},
 		{"What has happened:", []*cobra.Command{newWhy(), newHistory(), newEvents()}},
-		{"Its role:", []*cobra.Command{newFailover(), newRelease()}},
+		{"Its role:", []*cobra.Command{newFailover(), newRelease(), newDrill()}},
 		{"Its real servers:", []*cobra.Command{newDrain(), newUndrain(), newWeight(), newDisable(), newEnable()}},
 		{"A machine that is a real server:", []*cobra.Command{newRealServer()}},
 	} {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +23,7 @@ func (p planned) Error() string { return string(p) }
 func newPlan() *cobra.Command {
 	var s socketFlags
 	var asJSON, noProbe bool
+	var former int
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a reload would change, and what each change costs clients",
@@ -35,9 +35,12 @@ Without -c, the file is the one that the director runs with. With -c, any other 
 the files that it includes. Variables have the values of the director's environment. tandem apply ID applies
 what was planned; the ID is that of these files and of the configuration in force.
 
-Each line begins with + (added), - (removed) or ~ (changed). The line below it is the cost. What hurts most comes first. New
+Each line begins with + (added), - (removed) or ~ (changed). The line below it is the cost. What hurts most comes first. With the channel of [peer],
+it says what the other director makes of a priority: "moves VIP, because lb2 has priority 100: hand-over, 0 ms". New
 real servers are checked once, with the check that the file gives them. A line "later" does not happen at the reload, but
 when a check passes or when this director becomes master.
+
+With --revision, it shows what tandem rollback N would change: see tandem config log.
 
 If another configuration was applied since the director's own file changed, a reload keeps that one: see
 tandem apply --help. With -c and the name of that file, the file itself is planned.
@@ -45,6 +48,7 @@ tandem apply --help. With -c and the name of that file, the file itself is plann
 The exit code is 0 if nothing changes, 2 if something changes, and 1 if the director refuses the file or cannot be reached.`,
 		Example: `  tandem plan && echo nothing changes
   tandem plan -c new.toml
+  tandem plan --revision 7
   tandem plan --no-probe                 # leaves the checks of new servers out
   tandem plan --json | jq -r '.lines[] | select(.harm == "interrupts") | .cost'
 
@@ -62,8 +66,13 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
   to apply it: tandem apply 0f3c9a51d2e7`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			request := control.PlanRequest{}
-			if cmd.Flags().Changed("config") {
+			request := control.PlanRequest{Revision: former}
+			switch given := cmd.Flags().Changed; {
+			case given("revision") && given("config"):
+				return errors.New("--revision is about a configuration that was in force, and -c about a file: leave one of them out")
+			case given("revision") && former < 1:
+				return fmt.Errorf("--revision: %d is not the number of a revision: see tandem config log", former)
+			case given("config"):
 				var err error
 				if request, err = planRequest(s.config, s.name.is()); err != nil {
 					return err
@@ -74,31 +83,35 @@ The exit code is 0 if nothing changes, 2 if something changes, and 1 if the dire
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				err = out.Encode(p)
-			} else {
-				err = printPlan(cmd.OutOrStdout(), p)
-			}
-			if err != nil {
-				return err
-			}
-			warn(cmd, p.Warnings)
-			switch {
-			case len(p.Refused) > 0:
-				return errors.New(strings.Join(p.Refused, "\n"))
-			case len(p.Lines) > 0:
-				return planned("to apply it: tandem apply " + p.ID)
-			}
-			return nil
+			return tellPlan(cmd, p, asJSON)
 		},
 	}
 	s.register(cmd)
 	cmd.Flag("config").Usage = "configuration `FILE` to plan (without -c: the file that the director runs with)"
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	registerJSON(cmd, &asJSON, "the plan")
 	cmd.Flags().BoolVar(&noProbe, "no-probe", false, "do not check new real servers")
+	cmd.Flags().IntVar(&former, "revision", 0, "plan a rollback to revision `N`")
 	return cmd
+}
+
+// tellPlan prints a plan and its warnings. The error is that it is refused, or that it has changes.
+func tellPlan(cmd *cobra.Command, p control.Plan, asJSON bool) (err error) {
+	if asJSON {
+		err = writeJSON(cmd.OutOrStdout(), p)
+	} else {
+		err = printPlan(cmd.OutOrStdout(), p)
+	}
+	if err != nil {
+		return err
+	}
+	warn(cmd, p.Warnings)
+	switch {
+	case len(p.Refused) > 0:
+		return errors.New(strings.Join(p.Refused, "\n"))
+	case len(p.Lines) > 0:
+		return planned("to apply it: tandem apply " + p.ID)
+	}
+	return nil
 }
 
 // warn prints warnings on standard error.

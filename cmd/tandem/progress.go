@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
 )
 
 // A progress shows the latest state. A terminal gets one line that changes, any other output gets a new line for each change.
@@ -33,7 +35,7 @@ func (p *progress) show(line string) {
 		return
 	}
 	if p.terminal {
-		fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, len(p.last)-len(line))))
+		fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(0, screen.Width(p.last)-screen.Width(line))))
 	} else {
 		fmt.Fprintln(p.w, line)
 	}

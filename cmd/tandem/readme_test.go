@@ -5,53 +5,63 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/tandem-lvs/tandem/configs"
 )
 
-// TestReadme: its files have no mistakes, its commands and flags exist, its links lead somewhere.
+// TestReadme: its configurations have no mistakes, its commands with their flags and arguments exist, its links lead somewhere.
 func TestReadme(t *testing.T) {
-	const root = "../.."
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	p := readPage(t, "README.md")
+	if n := p.check(t); n.files < 1 || n.commands < 20 || n.links < 12 {
+		t.Errorf("found %+v: too few to be all", n)
 	}
-	files := regexp.MustCompile("(?ms)^```toml\n(.*?)^```").FindAllSubmatch(text, -1)
-	for i, file := range files {
-		directors := configs.Directors(configs.Surroundings{}, "README.md", file[1])
-		if len(directors) == 0 {
-			directors = []string{""}
-		}
-		for _, director := range directors {
-			if _, err := configs.ParseIn(readmeSurroundings(director), "README.md", file[1]); err != nil {
-				t.Errorf("file %d: %v", i+1, err)
-			}
+	if first := readPage(t, "configs/guide/2-first-pair.md"); p.firstBlock("toml") != first.firstBlock("toml") || p.firstBlock("") != first.firstBlock("") {
+		t.Error("the file and the status of the first pair differ from those in the guide")
+	}
+	for _, guide := range guidePages(t)[1:] {
+		if !strings.Contains(p.text, "]("+guide.path+")") {
+			t.Errorf("the README does not lead to %s", guide.path)
 		}
 	}
-	commands := regexp.MustCompile("(?m)(?:^    |`)tandem ([a-z]+)((?: [a-z]+)?)([^#`\n]*)").FindAllSubmatch(text, -1)
-	for _, c := range commands {
-		cmd, _, err := newRoot().Find([]string{string(c[1]), strings.TrimSpace(string(c[2]))})
-		if err != nil || cmd.Name() == "tandem" {
-			t.Errorf("%s: there is no such command", c[0])
-			continue
-		}
-		for _, flag := range regexp.MustCompile(`--([a-z-]+)`).FindAllSubmatch(c[3], -1) {
-			if name := string(flag[1]); cmd.Flag(name) == nil && cmd.InheritedFlags().Lookup(name) == nil {
-				t.Errorf("%s: there is no flag --%s", c[0], name)
-			}
+}
+
+// firstBlock returns the first block of a language that has words of tandem: the drawing of a network has none.
+func (p *textPage) firstBlock(language string) string {
+	for _, b := range p.blocks {
+		if b.language == language && strings.Contains(b.text, "lb1") && !strings.Contains(b.text, "└") {
+			return b.text
 		}
 	}
-	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllSubmatch(text, -1)
-	for _, link := range links {
-		if _, err := os.Stat(filepath.Join(root, string(link[1]))); err != nil {
-			t.Error(err)
+	return ""
+}
+
+// TestTopologyPages: the commands and links of the pages about networks are right.
+func TestTopologyPages(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(repository, "configs/topologies/*/README.md"))
+	if err != nil || len(files) < 6 {
+		t.Fatalf("%d pages, %v", len(files), err)
+	}
+	for _, file := range append(files, filepath.Join(repository, "configs/topologies/README.md")) {
+		path, err := filepath.Rel(repository, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readPage(t, path).check(t)
+	}
+}
+
+// TestAlertsNameCommands: the commands in the texts of the alerts exist.
+func TestAlertsNameCommands(t *testing.T) {
+	p, n := readPage(t, "configs/prometheus/tandem.rules.yml"), 0
+	for _, span := range codeSpan.FindAllStringSubmatch(p.text, -1) {
+		for _, c := range shellCommands(span[1]) {
+			n += p.checkCommand(t, c, false)
 		}
 	}
-	if len(files) < 2 || len(commands) < 10 || len(links) < 4 {
-		t.Errorf("found %d files, %d commands, %d links: too few to be all", len(files), len(commands), len(links))
+	if n < 20 {
+		t.Errorf("found %d commands: too few to be all", n)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"os/signal"
 	"path/filepath"
 	"reflect"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/doctor"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	statefile "github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
@@ -153,7 +153,7 @@ func (f *realServerFlags) command(c realserver.Config) string {
 
 func (f *realServerFlags) machine() *realserver.Machine {
 	return realserver.New(realserver.Options{
-		Log: newLogger("info", configs.LogText, os.Stderr).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
+		Log: logsink.Direct("info", configs.LogAuto).Named("realserver"), StateDir: f.stateDir, Operator: operator(),
 		Record: realServerRecord(f.stateDir), WriteFile: statefile.Replace, Directed: f.directed(),
 	})
 }
@@ -225,10 +225,14 @@ table [realserver] in the configuration file.`,
 }
 
 func newRealServerApply(f *realServerFlags) *cobra.Command {
-	var dry bool
+	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply",
 		Short: "Prepare this machine, and print the commands that did it",
+		Long: `Prepare this machine, and print the commands that did it. It refuses an address that the machine depends on:
+the only one on an interface, a leased one, the source of the default route, or a VIP of a director that
+runs on this machine. Any other address counts as a VIP that somebody has put in the wrong place: it moves
+to lo, or to the tunnel interface, and "tandem realserver remove" brings it back. --dry-run shows that.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply --vip 192.0.2.100 --mode tunnel
   tandem realserver apply -c /etc/tandem/tandem.toml`,
@@ -242,6 +246,9 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 			if dry {
 				do = f.machine().Check
 			}
+			if asJSON {
+				return stepsJSON(cmd, dry, func() ([]realserver.Step, error) { return do(c) })
+			}
 			n, err := listSteps(cmd, func() ([]realserver.Step, error) { return do(c) })
 			if n > 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "note:", f.lasting(c))
@@ -250,86 +257,12 @@ func newRealServerApply(f *realServerFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
-	return cmd
-}
-
-func newRealServerCheck(f *realServerFlags) *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "check",
-		Short: "Print the commands that apply would run; the exit code is 1 if there are any",
-		Long: `Print the commands that "apply" would run, and change nothing. The exit code is 1 if there are any. Without
---vip and without a file, the settings are those of the last "apply".`,
-		Example: `  tandem realserver check
-  tandem realserver check --vip 192.0.2.100`,
-		Args: arguments(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.loadOrRecorded()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return f.checkJSON(cmd, c)
-			}
-			missing, err := listSteps(cmd, func() ([]realserver.Step, error) { return f.machine().Check(c) })
-			switch {
-			case err != nil:
-				return err
-			case missing > 0:
-				return fmt.Errorf("this machine is not prepared as a real server: `%s` runs the commands above", f.command(c))
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "ok: this machine is prepared as a real server (mode %s) for %s\n", c.Mode, addresses(c.VIPs))
-			return nil
-		},
-	}
 	registerJSON(cmd, &asJSON, "the commands")
 	return cmd
 }
 
-// checkJSON prints what apply would run, for programs.
-func (f *realServerFlags) checkJSON(cmd *cobra.Command, c realserver.Config) error {
-	steps, err := f.machine().Check(c)
-	if err != nil {
-		return err
-	}
-	commands := make([]string, 0, len(steps))
-	for _, s := range steps {
-		commands = append(commands, fmt.Sprint(s))
-	}
-	if err := writeJSON(cmd.OutOrStdout(), map[string]any{"prepared": len(steps) == 0, "commands": commands}); err != nil {
-		return err
-	}
-	if len(steps) > 0 {
-		return errPrinted
-	}
-	return nil
-}
-
-// lasting returns in words how long the changes of apply last.
-func (f *realServerFlags) lasting(c realserver.Config) string {
-	unit := "; to apply all settings at each boot, enable tandem-realserver.service"
-	if len(f.vips) > 0 || f.config != defaultConfig { // not what the service reads
-		unit = "; to apply all settings at each boot, add [realserver] to " + defaultConfig + " and enable tandem-realserver.service"
-	}
-	switch {
-	case c.DropIn != "":
-		return "the sysctls are in " + c.DropIn + " and survive reboots; the other settings last only until the next boot" + unit
-	case c.Mode == realserver.NAT || c.Method == realserver.ARPFilter:
-		return "this lasts until the next boot" + unit
-	}
-	return "this lasts until the next boot: --persist makes the sysctls last" + unit
-}
-
-func addresses(list []netip.Addr) string {
-	var words []string
-	for _, a := range list {
-		words = append(words, a.String())
-	}
-	return strings.Join(words, ", ")
-}
-
 func newRealServerRemove(f *realServerFlags) *cobra.Command {
-	var dry bool
+	var dry, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "remove",
 		Short: "Restore the state before apply, and print the commands that did it",
@@ -344,6 +277,9 @@ within a second.`,
 			if dry {
 				do = f.machine().CheckRemove
 			}
+			if asJSON {
+				return stepsJSON(cmd, dry, do)
+			}
 			n, err := listSteps(cmd, do)
 			if err == nil && n == 0 {
 				fmt.Fprintln(cmd.ErrOrStderr(), "nothing to remove: this machine is as it was before apply")
@@ -352,6 +288,7 @@ within a second.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "print the commands, and change nothing")
+	registerJSON(cmd, &asJSON, "the commands")
 	return cmd
 }
 
@@ -387,4 +324,20 @@ func listSteps(cmd *cobra.Command, do func() ([]realserver.Step, error)) (int, e
 		fmt.Fprintln(cmd.OutOrStdout(), s)
 	}
 	return len(steps), err
+}
+
+// stepsJSON is listSteps for programs. An error is told on standard error, after the commands that ran before it.
+func stepsJSON(cmd *cobra.Command, dry bool, do func() ([]realserver.Step, error)) error {
+	steps, err := do()
+	printed := writeJSON(cmd.OutOrStdout(), map[string]any{"dry_run": dry, "commands": commandsOf(steps)})
+	return errors.Join(err, printed)
+}
+
+// commandsOf returns each step as the command that does the same.
+func commandsOf(steps []realserver.Step) []string {
+	commands := make([]string, len(steps))
+	for i, s := range steps {
+		commands[i] = fmt.Sprint(s)
+	}
+	return commands
 }

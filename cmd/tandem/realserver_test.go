@@ -3,6 +3,9 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -114,6 +117,56 @@ func TestWithoutAFileTheRecordSaysIt(t *testing.T) {
 	}
 	if got, want := f.command(c), "tandem realserver apply -c "+file+" --state-dir "+dir; got != want {
 		t.Errorf("command %q, want %q", got, want)
+	}
+}
+
+// TestRealServerCheckSaysThatAllIsWell: without output, it is not known for which addresses and mode the machine is prepared.
+func TestRealServerCheckSaysThatAllIsWell(t *testing.T) {
+	vips := []netip.Addr{netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")}
+	c := realserver.Config{VIPs: vips, Mode: realserver.Tunnel, Method: realserver.Sysctl}
+	broken := errors.New("no rights")
+	silence := []realserver.Step{{Action: realserver.SetSysctl, Name: "net/ipv4/conf/all/arp_ignore", Value: "1\n"}}
+	for _, tt := range []struct {
+		name    string
+		steps   []realserver.Step
+		unclear string
+		err     error
+		out     string
+		want    string // in the error; empty: none
+	}{
+		{"all is well", nil, "", nil, "ok: this machine is prepared as a real server (mode tunnel) for 192.0.2.100, 2001:db8::100\n", ""},
+		{"a step is missing", []realserver.Step{{Action: realserver.LinkUp, Name: "tunl0"}}, "", nil, "ip link set tunl0 up\n",
+			"`tandem realserver apply --vip 192.0.2.100 --vip 2001:db8::100 --mode tunnel` runs the commands above"},
+		{"it is not known", nil, "", broken, "", "no rights"},
+		{"others have rules, and the kernel is old", silence, "this kernel cannot ask itself", nil, "sysctl -w net.ipv4.conf.all.arp_ignore=1\n",
+			"runs the commands above; other programs have rules about ARP, and it is not known whether they hide the VIPs, because this kernel cannot ask itself"},
+	} {
+		var out bytes.Buffer
+		cmd := &cobra.Command{}
+		f := realServerFlags{stateDir: defaultStateDir, vips: []string{"192.0.2.100", "2001:db8::100"}}
+		cmd.SetOut(&out)
+		err := f.checkText(cmd, c, func(realserver.Config) ([]realserver.Step, error) { return tt.steps, tt.err }, func() string { return tt.unclear })
+		if out.String() != tt.out || (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: output %q, want %q; error %v, want %q", tt.name, out.String(), tt.out, err, tt.want)
+		}
+	}
+}
+
+// TestRealServerCheckForPrograms: what is not known has a member of its own, which is not there otherwise.
+func TestRealServerCheckForPrograms(t *testing.T) {
+	step := []realserver.Step{{Action: realserver.LinkUp, Name: "tunl0"}}
+	for _, tt := range []struct {
+		steps   []realserver.Step
+		unclear string
+		want    string
+	}{
+		{nil, "", `{"commands":[],"prepared":true}`},
+		{step, "", `{"commands":["ip link set tunl0 up"],"prepared":false}`},
+		{step, "an old kernel", `{"commands":["ip link set tunl0 up"],"prepared":false,"unclear":"an old kernel"}`},
+	} {
+		if got, err := json.Marshal(checked(tt.steps, tt.unclear)); err != nil || string(got) != tt.want {
+			t.Errorf("%s, %v, want %s", got, err, tt.want)
+		}
 	}
 }
 

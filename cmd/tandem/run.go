@@ -5,20 +5,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
 )
 
@@ -36,7 +33,8 @@ func newRun() *cobra.Command {
 		Short: "Run the director until SIGTERM",
 		Long: `Run the director in the foreground. On SIGTERM or SIGINT the director hands over to the peer and exits. On
 SIGHUP it reloads the configuration. It needs the capability CAP_NET_ADMIN. For VRRP it also needs
-CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error.
+CAP_NET_RAW, and for services the kernel must have IPVS. It writes its log to standard error; where systemd
+connects that to the journal, it gives the journal priorities and fields: journalctl -u tandem -p warning.
 
 If the file has [director.NAME], the director uses the table with its name. Variables in the file are those
 of the environment at the start: a reload reads no new ones.
@@ -61,8 +59,7 @@ func run(ctx context.Context, file, name string) error {
 		return err
 	}
 	cfg := begin.Config
-	sink := logsink.New(os.Stderr)
-	log := newLogger(cfg.Log.Level, cfg.Log.Format, sink)
+	log, sink := logsink.Open(cfg.Log.Level, cfg.Log.Format)
 	go sink.Run(log)
 	defer sink.Flush(flushTimeout)
 	for _, w := range cfg.Warnings {
@@ -86,34 +83,39 @@ func run(ctx context.Context, file, name string) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	reloads := make(chan struct{})
 	ctx, end := context.WithCancelCause(ctx)
+	join := atEach(ctx, hangup, func() {
+		if _, err := d.Reload("a signal (SIGHUP)"); err != nil {
+			log.Error("failed to reload the configuration: the old one stays in force", "error", err)
+		}
+	})
+	err = d.Run(ctx)
+	end(err)
+	join(reloadTimeout)
+	return err
+}
+
+// reloadTimeout is how long the end of the process waits for a reload: the disk of the configuration may hang.
+const reloadTimeout = time.Second
+
+// atEach calls f at each signal until ctx ends. join waits for a call that is under way, at most for a time.
+func atEach(ctx context.Context, signals <-chan os.Signal, f func()) (join func(limit time.Duration)) {
+	ended := make(chan struct{})
 	go func() {
-		defer close(reloads)
+		defer close(ended)
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-hangup:
-				if _, err := d.Reload("a signal (SIGHUP)"); err != nil {
-					log.Error("failed to reload the configuration: the old one stays in force", "error", err)
-				}
+			case <-signals:
+				f()
 			}
 		}
 	}()
-	err = d.Run(ctx)
-	end(err)
-	<-reloads
-	return err
-}
-
-// newLogger logs to out.
-func newLogger(level, format string, out io.Writer) hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{
-		Output:            out,
-		Name:              "tandem",
-		Level:             hclog.LevelFromString(level),
-		JSONFormat:        format == configs.LogJSON,
-		IndependentLevels: false,
-	})
+	return func(limit time.Duration) {
+		select {
+		case <-ended:
+		case <-time.After(limit):
+		}
+	}
 }

@@ -27,6 +27,22 @@ func (forgetful) CommandServer(_ string, c control.ServerCommand) (control.Serve
 	return control.ServerState{Name: c.Server, NotRemembered: diskFull}, nil
 }
 
+// A noting director hands over, and has something to say about that.
+type noting struct{ control.Director }
+
+func (noting) Failover(_ string, routers []string) (control.RoutersDone, error) {
+	return control.RoutersDone{Routers: routers, Notes: []string{"web: lb2 has 180 of 200 connections: the other ones end"}}, nil
+}
+
+// TestFailoverSaysWhatEnds: the command succeeds, and a warning on standard error says which connections end.
+func TestFailoverSaysWhatEnds(t *testing.T) {
+	t.Setenv("TANDEM_SOCKET", serveControl(t, noting{}))
+	out, errs, err := execute(t, "failover", "web")
+	if err != nil || out != "web: handed over\n" || errs != "warning: web: lb2 has 180 of 200 connections: the other ones end\n" {
+		t.Errorf("output %q, standard error %q, error %v", out, errs, err)
+	}
+}
+
 // serveControl serves a director's control socket until the test ends, and returns its path.
 func serveControl(t *testing.T, d control.Director) string {
 	t.Helper()

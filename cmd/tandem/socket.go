@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -49,4 +50,17 @@ func (s *socketFlags) path(asked bool) (string, error) {
 		return configs.DefaultSocket, nil
 	}
 	return path, nil
+}
+
+// stateDir returns the state directory of the chosen configuration, for when no director runs. A configuration that cannot be read
+// is an error only if the user named the file (asked).
+func (s *socketFlags) stateDir(asked bool) (string, error) {
+	dir, err := load.As(s.name.is()).StateDir(s.config)
+	if err != nil && !asked {
+		return configs.DefaultStateDir, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("failed to find the state directory: %w", err)
+	}
+	return dir, nil
 }

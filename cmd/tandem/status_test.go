@@ -83,6 +83,10 @@ func ailing(now time.Time) control.Status {
 			{Name: "alerts", Failing: 1, Waiting: 2, Failed: 3, Superseded: 4, Last: &control.HookRun{Subject: "server www/192.0.2.11:80",
 				Event: "server_down", EndedAt: now.Add(-time.Second), TookSeconds: 30, Error: "it took too long"}},
 		},
+		Drills: []control.Drill{
+			{Kind: "freeze", Result: "failed", OutageSeconds: new(3.6104), BudgetSeconds: new(1.0), Ended: now.Add(-time.Hour)},
+			{Kind: "failover", Result: "passed", OutageSeconds: new(0.0), Ended: now.Add(-50 * time.Hour), LastPassed: now.Add(-50 * time.Hour)},
+		},
 		Sync: []control.Sync{{Role: "master", Interface: "eth1", ID: 51}, {Role: "backup", Interface: "eth1", ID: 51}},
 	}
 }
@@ -109,6 +113,23 @@ func TestStatusText(t *testing.T) {
 				t.Errorf("%s: a line has %d characters: %s", c.file, n, line)
 			}
 		}
+	}
+}
+
+// TestStatusOfASyncWait: below the table of virtual routers, a line says what one of them waits for.
+func TestStatusOfASyncWait(t *testing.T) {
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s := control.Status{VRRP: []control.Router{{Name: "web", State: "backup", Waits: &control.SyncWait{
+		Since: now.Add(-15 * time.Second), Until: now.Add(45 * time.Second), Known: true, Have: 180, Of: 200, Text: "waits for connections: 180 of 200",
+	}}, {Name: "mail", State: "backup"}}}
+	var got bytes.Buffer
+	device := screen.Device{}
+	if err := device.Write(&got, statusText(s, device, false, now)); err != nil {
+		t.Fatal(err)
+	}
+	const want = "web waits for connections: 180 of 200; takes over in 45s at the latest\n"
+	if strings.Count(got.String(), "waits for connections") != 1 || !strings.Contains(got.String(), want) {
+		t.Errorf("got\n%s", got.String())
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A statusPage is a status for people.
@@ -27,13 +27,14 @@ type statusPage struct {
 func statusText(s control.Status, device screen.Device, verbose bool, now time.Time) []screen.Line {
 	p := &statusPage{device: device, now: now, verbose: verbose}
 	p.head(s)
-	p.problems(problems(s))
+	p.problems(summary.Problems(s))
 	p.routers(s.VRRP)
 	for _, svc := range s.Services {
 		p.service(svc)
 	}
 	p.sync(s.Sync)
 	p.hooks(s.Hooks)
+	p.drills(s.Drills)
 	p.peer(s.Peer)
 	return p.lines
 }
@@ -63,16 +64,16 @@ func (p *statusPage) table(t screen.Table) {
 // head tells which director this is, and the sums.
 func (p *statusPage) head(s control.Status) {
 	p.add(fmt.Sprintf("%s · tandem %s · %s loaded %s ago", s.Name, s.Version, s.Config.File, ago(p.now, s.Config.LoadedAt)), screen.Bold, 2)
-	p.add(sumsOf(s).String(), screen.Plain, 2)
+	p.add(dash(summary.SumsOf(s).String()), screen.Plain, 2)
 }
 
 // problems tells what is wrong.
-func (p *statusPage) problems(all []problem) {
+func (p *statusPage) problems(all []summary.Problem) {
 	for _, is := range all {
-		if is.critical {
-			p.add("critical: "+is.text, screen.Red, 2)
+		if is.Critical {
+			p.add("critical: "+is.Text, screen.Red, 2)
 		} else {
-			p.add("warning: "+is.text, screen.Yellow, 2)
+			p.add("warning: "+is.Text, screen.Yellow, 2)
 		}
 	}
 }
@@ -87,8 +88,8 @@ func (p *statusPage) routers(routers []control.Router) {
 		t.Header = slices.Delete(t.Header, 7, 8)
 	}
 	for _, r := range routers {
-		cells := []screen.Span{{Text: r.Name, Style: screen.Bold}, cell(r.Interface), cell(r.VRID), {Text: state(r), Style: stateStyle(r)},
-			cell(ago(p.now, r.Since)), cell(priority(r)), cell(dash(r.Master))}
+		cells := []screen.Span{{Text: r.Name, Style: screen.Bold}, cell(r.Interface), cell(r.VRID), {Text: summary.State(&r), Style: stateStyle(r)},
+			cell(ago(p.now, r.Since)), cell(summary.Priority(&r)), cell(dash(r.Master))}
 		if held := vips(r, p.device.Terminal); narrow {
 			t.Row(append(cells, cell(held+": "+r.Reason))...)
 		} else {
@@ -96,6 +97,7 @@ func (p *statusPage) routers(routers []control.Router) {
 		}
 	}
 	p.table(t)
+	p.syncWaits(routers)
 	p.failingTracks(routers)
 	p.paths(routers)
 	p.asked(routers)
@@ -126,9 +128,9 @@ func (p *statusPage) service(svc control.Service) {
 	}
 	t := screen.Table{Indent: 2, Header: []string{"SERVER", "HEALTH", "FOR", "WEIGHT", "", "ACTIVE", "", "INACTIVE", "REASON"}}
 	for _, srv := range svc.Servers {
-		t.Row(cell(hostPort(srv)), screen.Span{Text: srv.Health, Style: healthStyle(srv)}, cell(ago(p.now, srv.Since)),
-			cell(weight(srv)), screen.Span{Text: bar(srv.EffectiveWeight, heaviest), Style: screen.Green},
-			cell(srv.Active), screen.Span{Text: bar(srv.Active, busiest), Style: screen.Green}, cell(srv.Inactive), cell(remark(srv)))
+		t.Row(cell(summary.HostPort(&srv)), screen.Span{Text: srv.Health, Style: healthStyle(srv)}, cell(ago(p.now, srv.Since)),
+			cell(summary.Weight(&srv)), screen.Span{Text: bar(srv.EffectiveWeight, heaviest), Style: screen.Green},
+			cell(srv.Active), screen.Span{Text: bar(srv.Active, busiest), Style: screen.Green}, cell(srv.Inactive), cell(summary.Remark(&srv)))
 	}
 	p.lines = append(p.lines, t.Lines(p.device.Width)...)
 	if p.verbose {
@@ -161,6 +163,16 @@ func (p *statusPage) hooks(hooks []control.Hook) {
 			cell(last), cell(took), cell(event), cell(result))
 	}
 	p.table(t)
+}
+
+// syncWaits tells which routers do not take over yet, because this director lacks connections of the other one.
+func (p *statusPage) syncWaits(routers []control.Router) {
+	for _, r := range routers {
+		if w := r.Waits; w != nil {
+			p.blank()
+			p.add(fmt.Sprintf("%s %s; takes over in %s at the latest", r.Name, w.Text, ago(w.Until, p.now)), screen.Yellow, 2)
+		}
+	}
 }
 
 // failingTracks tells about the failing tracks of the routers.
@@ -235,7 +247,7 @@ func (p *statusPage) checks(svc control.Service) {
 			if !c.LastAt.IsZero() {
 				took = fmt.Sprintf("%.1fms", 1000*c.LatencySeconds)
 			}
-			t.Row(cell(hostPort(srv)), cell(kind), cell(health), cell(ago(p.now, c.Since)), cell(ago(p.now, c.LastAt)), cell(took),
+			t.Row(cell(summary.HostPort(&srv)), cell(kind), cell(health), cell(ago(p.now, c.Since)), cell(ago(p.now, c.LastAt)), cell(took),
 				cell(c.Successes), cell(c.Failures), cell(dash(c.Reason)))
 		}
 	}
@@ -284,42 +296,6 @@ func ago(now, since time.Time) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// state returns the state of a router, with "handing over" or "standby" if it applies.
-func state(r control.Router) string {
-	s := strings.ToUpper(r.State)
-	switch {
-	case r.HandingOver:
-		s += " (handing over)"
-	case r.Standby:
-		s += " (standby)"
-	}
-	return s
-}
-
-// priority returns the effective priority. If the configured one differs, it follows in brackets.
-func priority(r control.Router) string {
-	if r.Priority == r.EffectivePriority {
-		return fmt.Sprint(r.Priority)
-	}
-	return fmt.Sprintf("%d (of %d)", r.EffectivePriority, r.Priority)
-}
-
-// weight returns the effective weight. If the configured one differs, it follows in brackets.
-func weight(s control.Server) string {
-	if s.Weight == s.EffectiveWeight {
-		return fmt.Sprint(s.Weight)
-	}
-	return fmt.Sprintf("%d (of %d)", s.EffectiveWeight, s.Weight)
-}
-
-// remark returns the note, if there is one, and the reason of the health.
-func remark(s control.Server) string {
-	if s.Note == "" {
-		return s.Reason
-	}
-	return s.Note + "; " + s.Reason
-}
-
 // maxVIPs is how many VIPs are shown on a terminal.
 const maxVIPs = 2
 
@@ -337,10 +313,6 @@ func vips(r control.Router, few bool) string {
 		all = append(all, text)
 	}
 	return dash(strings.Join(all, ","))
-}
-
-func hostPort(s control.Server) string {
-	return netip.AddrPortFrom(s.Address, s.Port).String()
 }
 
 func dash(s string) string {

@@ -68,6 +68,19 @@ type refusal struct {
 	absent        bool // the file may be good on another machine
 }
 
+// Key reads a key file. The error never shows what is in it.
+func Key(path string) ([]byte, error) {
+	secret, no := keyFile(path)
+	if no != nil {
+		err := fmt.Errorf("%s %s", path, no.problem)
+		if no.hint != "" {
+			err = fmt.Errorf("%w; %s", err, no.hint)
+		}
+		return nil, err
+	}
+	return secret.Octets(), nil
+}
+
 // keyFile reads one key.
 func keyFile(path string) (vrrp.Secret, *refusal) {
 	// Enough for all digits and the prefix, and to tell that there is more.

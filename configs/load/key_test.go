@@ -48,7 +48,7 @@ func TestKeys(t *testing.T) {
 			if err := errors.Join(err, os.WriteFile(file, []byte(text), 0o600)); err != nil {
 				t.Fatal(err)
 			}
-			c, err := File(file)
+			c, err := As("").File(file)
 			said := fmt.Sprintf("%v %+v", err, c)
 			if strings.Contains(said, "Geheimnis") || strings.Contains(said, "a5a5a5") {
 				t.Errorf("the key is shown: %s", said)
@@ -63,7 +63,7 @@ func TestKeys(t *testing.T) {
 			if !errors.As(err, &ms) || len(ms) != 1 || ms[0].Line != 6 || !strings.Contains(ms[0].Error(), "vrrp[0].hmac.key[0].file: "+key+" "+tt.want) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
-			c, err = ForReview(file)
+			c, err = As("").ForReview().File(file)
 			if tt.absent != (err == nil) || tt.absent && (len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0].Error(), tt.want)) {
 				t.Errorf("in a review: %v, %+v", err, c)
 			}
@@ -112,11 +112,11 @@ func TestNewIDNeedsNewKey(t *testing.T) {
 		}
 	}
 	write(vr("51", key(1, 0)) + vr("52", key(1, 1)))
-	if _, err := File(file); err != nil {
+	if _, err := As("").File(file); err != nil {
 		t.Error(err)
 	}
 	write(vr("51", key(1, 0)+", "+key(2, 1)))
-	if _, err := File(file); err == nil || !strings.Contains(err.Error(), names[1]+" has the same key as "+names[0]+"; a new id needs a new key") {
+	if _, err := As("").File(file); err == nil || !strings.Contains(err.Error(), names[1]+" has the same key as "+names[0]+"; a new id needs a new key") {
 		t.Error(err)
 	}
 }

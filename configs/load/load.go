@@ -101,15 +101,6 @@ func (l Loader) lookup(path, otherwise string, keys ...string) (string, error) {
 	return cmp.Or(value, otherwise), nil
 }
 
-// File, ForReview and Text are those of the loader without a name.
-func File(path string) (*configs.Config, error) { return As("").File(path) }
-
-// ForReview reads and validates a file that may be for another machine, see Loader.ForReview.
-func ForReview(path string) (*configs.Config, error) { return As("").ForReview().File(path) }
-
-// Text is File for the text of a file that somebody else has read.
-func Text(path string, text []byte) (*configs.Config, error) { return As("").Text(path, text) }
-
 func (l Loader) surroundings() configs.Surroundings {
 	s := configs.Surroundings{
 		Name: l.name, Host: os.Hostname, Files: disk{}, Variable: l.variable, Secrets: secrets{l},

@@ -20,7 +20,7 @@ func TestFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("name = \"lb1\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := File(file)
+	c, err := As("").File(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,21 +33,21 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	host, err := os.Hostname()
-	if c, loaded := File(file); err != nil || loaded != nil || c.Name != host {
+	if c, loaded := As("").File(file); err != nil || loaded != nil || c.Name != host {
 		t.Errorf("without a name: %+v, %v, want the host name %q (%v)", c, loaded, host, err)
 	}
 
 	var ms configs.Mistakes
-	if _, err := File(filepath.Join(dir, "none.toml")); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &ms) {
+	if _, err := As("").File(filepath.Join(dir, "none.toml")); !errors.Is(err, fs.ErrNotExist) || errors.As(err, &ms) {
 		t.Errorf("a missing file gives %v, want fs.ErrNotExist", err)
 	}
-	if _, err := File(dir); err == nil || errors.As(err, &ms) {
+	if _, err := As("").File(dir); err == nil || errors.As(err, &ms) {
 		t.Errorf("a directory gives %v, want an error of reading", err)
 	}
 	if err := os.WriteFile(file, make([]byte, toml.MaxSize+1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := File(file); !errors.As(err, &ms) || ms[0].File != file {
+	if _, err := As("").File(file); !errors.As(err, &ms) || ms[0].File != file {
 		t.Errorf("a file that is too large gives %v, want a mistake", err)
 	}
 }

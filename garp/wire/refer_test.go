@@ -113,9 +113,9 @@ func TestReferLeavesItToTheNewMaster(t *testing.T) {
 // observe returns what the frames that arrive at an interface say.
 func observe(t *testing.T, ns *namespace, iface string) <-chan garp.Observation {
 	t.Helper()
-	var p *probe
+	var l *Listener
 	var err error
-	ns.do(func() { p, err = newProbe(iface) })
+	ns.do(func() { l, err = Listen(iface) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,16 +123,9 @@ func observe(t *testing.T, ns *namespace, iface string) <-chan garp.Observation 
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer close(ended)
-		_ = p.observe(ctx, func(ctx context.Context, observed <-chan garp.Observation) error {
-			for {
-				select {
-				case o := <-observed:
-					out <- o
-				case <-ctx.Done():
-					return nil
-				}
-			}
-		})
+		if err := l.Run(ctx, func(o garp.Observation) { out <- o }); err != nil {
+			t.Error(err)
+		}
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -186,16 +186,6 @@ func (w *Watcher) track(
 	defer check.Stop()
 	addrs := w.take(refs, leaving)
 	t.SetAddresses(time.Now(), leaving.Others(addrs))
-	// checked drains the socket of advertisements, else old ones fill its buffer. It ends the session if the interface is
-	// another one.
-	checked := func() (ended bool) {
-		heard := p.drainAdverts(refs.ObserveRouter)
-		same, up := p.look()
-		if check.Reset(sessionCheck); heard || !up {
-			check.Reset(sessionRetry)
-		}
-		return !same
-	}
 	for {
 		if refs.Waiting() {
 			p.drainAdverts(refs.ObserveRouter)
@@ -224,16 +214,27 @@ func (w *Watcher) track(
 		case <-p.down:
 			check.Reset(sessionRetry)
 		case <-w.link:
-			if checked() {
+			if !p.stillGood(refs, check) {
 				return nil
 			}
 		case <-check.C:
-			if checked() {
+			if !p.stillGood(refs, check) {
 				return nil
 			}
 		case <-time.After(time.Until(next)):
 		}
 	}
+}
+
+// stillGood drains the socket of advertisements, else old ones fill its buffer, and sets when to do so again. It reports whether the
+// interface is the same as before.
+func (p *probe) stillGood(refs *garp.Referrals, check *time.Timer) bool {
+	heard := p.drainAdverts(refs.ObserveRouter)
+	same, up := p.look()
+	if check.Reset(sessionCheck); heard || !up {
+		check.Reset(sessionRetry)
+	}
+	return same
 }
 
 // act asks and announces what is due, and reports new rivals. It returns when there is more to do.

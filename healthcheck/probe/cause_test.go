@@ -17,13 +17,6 @@ import (
 
 // The cause of a failure does not depend on whether a goroutine or the engine runs the probe.
 func TestCauses(t *testing.T) {
-	const timeout = 300 * time.Millisecond
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := l.Addr().(*net.TCPAddr).AddrPort()
-	_ = l.Close()
 	http := func(answer string) healthcheck.Target {
 		return probetest.HTTPTarget(probetest.Serve(t, probetest.Hear(answer)), 10*time.Second)
 	}
@@ -36,14 +29,14 @@ func TestCauses(t *testing.T) {
 		want   healthcheck.Cause
 	}{
 		{"works", http("HTTP/1.1 200 OK\r\n\r\n"), healthcheck.Cause{}},
-		{"refuses", to(healthcheck.TCP, closed), healthcheck.Cause{Kind: healthcheck.Refused, Code: int(syscall.ECONNREFUSED)}},
-		{"is silent", probetest.HTTPTarget(probetest.Serve(t, probetest.UntilGone[*net.TCPConn]), timeout),
+		{"refuses", to(healthcheck.TCP, probetest.Closed(t)), healthcheck.Cause{Kind: healthcheck.Refused, Code: int(syscall.ECONNREFUSED)}},
+		{"is silent", probetest.HTTPTarget(probetest.Serve(t, probetest.UntilGone[*net.TCPConn]), 300*time.Millisecond),
 			healthcheck.Cause{Kind: healthcheck.TimedOut}},
 		{"hangs up", http(""), healthcheck.Cause{Kind: healthcheck.HungUp}},
 		{"talks nonsense", http("220 mx\r\n"), healthcheck.Cause{Kind: healthcheck.Malformed}},
 		{"is down", http("HTTP/1.1 503 Down\r\n\r\n"), healthcheck.Cause{Kind: healthcheck.Unexpected, Code: 503}},
-		{"does not speak TLS", probetest.Target(healthcheck.HTTPS, probetest.Serve(t, probetest.Hear("HTTP/1.1 400 No\r\n\r\n")), timeout,
-			func(*healthcheck.Config) {}), healthcheck.Cause{Kind: healthcheck.TLSFailed}},
+		{"does not speak TLS", to(healthcheck.HTTPS, probetest.Serve(t, probetest.Hear("HTTP/1.1 400 No\r\n\r\n"))),
+			healthcheck.Cause{Kind: healthcheck.TLSFailed}},
 		{"has an agent that says so", to(healthcheck.Agent, probetest.Serve(t, func(c *net.TCPConn) { _, _ = c.Write([]byte("down\n")) })),
 			healthcheck.Cause{Kind: healthcheck.SaysDown}},
 		{"fails its program", probetest.Shell("exit 3"), healthcheck.Cause{Kind: healthcheck.Exited, Code: 3}},

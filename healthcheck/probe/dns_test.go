@@ -151,12 +151,13 @@ func TestNameServersThatLie(t *testing.T) {
 		"garbage":          {garbage, "malformed answer"},
 		"another's answer": {strangers, "timeout after 200ms while waiting for the answer"},
 	} {
-		if got, _ := probeOnce(probetest.Target(healthcheck.DNS, tt.addr, 200*time.Millisecond, query)); got.Outcome != healthcheck.Failed || got.Reason != tt.want {
+		timeout := probetest.Timeout(tt.want, 200*time.Millisecond)
+		if got, _ := probeOnce(probetest.Target(healthcheck.DNS, tt.addr, timeout, query)); got.Outcome != healthcheck.Failed || got.Reason != tt.want {
 			t.Errorf("%s: %+v, want %q", name, got, tt.want)
 		}
 	}
 	short := probetest.Serve(t, probetest.Hear("\xff\xffonly a little"))
-	over := probetest.Target(healthcheck.DNS, short, time.Second, func(c *healthcheck.Config) { c.Query = healthcheck.Query{Name: "example.org", Type: "A", TCP: true} })
+	over := probetest.Target(healthcheck.DNS, short, 30*time.Second, func(c *healthcheck.Config) { c.Query = healthcheck.Query{Name: "example.org", Type: "A", TCP: true} })
 	if got, _ := probeOnce(over); got != probetest.Fail("connection closed before a response") {
 		t.Errorf("cut short over TCP: %+v", got)
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,28 +24,40 @@ import (
 // maxWordFile is the maximum size of a file in bytes.
 const maxWordFile = 1024
 
+// hanging is the time after which a disk that has not answered counts as hanging: then other probes do not wait for it.
+const hanging = time.Second
+
 // A fileReader reads the files of checks of type file. A disk that does not answer holds one goroutine for each path.
 type fileReader struct {
-	mu      sync.Mutex
-	reading map[string]bool
+	mu       sync.Mutex
+	readings map[string]*reading // that are under way, by path
 }
 
-func newFileReader() *fileReader { return &fileReader{reading: make(map[string]bool)} }
+// A reading is one reading of a file. All probes that begin during it share its result.
+type reading struct {
+	began time.Time
+	ended chan struct{}
+	res   healthcheck.Result
+}
+
+func newFileReader() *fileReader { return &fileReader{readings: make(map[string]*reading)} }
 
 // probe reads the file of a valid target once.
 func (f *fileReader) probe(ctx context.Context, t *healthcheck.Target) healthcheck.Result {
 	path := healthcheck.ForServer(t.Config.File, t.Endpoint())
-	if !f.begin(path) {
+	is, mine := f.begin(path)
+	switch {
+	case mine:
+		go func() {
+			is.res = readWord(path)
+			f.end(path, is)
+		}()
+	case time.Since(is.began) >= hanging:
 		return healthcheck.Result{Outcome: healthcheck.NotRun, Reason: path + ": the disk has not answered yet"}
 	}
-	result := make(chan healthcheck.Result, 1)
-	go func() {
-		defer f.end(path)
-		result <- readWord(path)
-	}()
 	select {
-	case res := <-result:
-		return res
+	case <-is.ended:
+		return is.res
 	case <-ctx.Done():
 	}
 	res := socket.Explain(ctx, ctx.Err(), t.Config.Timeout, "reading "+path)
@@ -54,20 +67,22 @@ func (f *fileReader) probe(ctx context.Context, t *healthcheck.Target) healthche
 	return res
 }
 
-func (f *fileReader) begin(path string) bool {
+// begin returns the reading of a file that is under way. If there is none, it begins one, which is the caller's to do.
+func (f *fileReader) begin(path string) (is *reading, mine bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.reading[path] {
-		return false
+	if is = f.readings[path]; is == nil {
+		is, mine = &reading{began: time.Now(), ended: make(chan struct{})}, true
+		f.readings[path] = is
 	}
-	f.reading[path] = true
-	return true
+	return is, mine
 }
 
-func (f *fileReader) end(path string) {
+func (f *fileReader) end(path string, is *reading) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.reading, path)
+	delete(f.readings, path)
+	close(is.ended)
 }
 
 // readWord reads what a file says about its server. A file that is missing, empty or a comment says nothing: the server is healthy

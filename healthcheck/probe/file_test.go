@@ -95,7 +95,8 @@ func TestFilesThatAreNone(t *testing.T) {
 		}
 	}
 	r := newFileReader()
-	r.begin(fifo) // a disk that does not answer
+	is, _ := r.begin(fifo) // a disk that does not answer
+	is.began = time.Now().Add(-hanging)
 	target := fileTarget(fifo)
 	if got := r.probe(t.Context(), &target); got.Outcome != healthcheck.NotRun || got.Reason != fifo+": the disk has not answered yet" {
 		t.Errorf("frozen: %s, %s", got.Outcome, got.Reason)
@@ -158,4 +159,28 @@ func TestBoundToInterface(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Servers may have one file. A probe that finds it being read takes what that reading finds.
+func TestOneFileOfManyServers(t *testing.T) {
+	path := t.TempDir() + "/weight"
+	probetest.Write(t, path, "20")
+	r := newFileReader()
+	target := fileTarget(path)
+	results := make(chan healthcheck.Result, 64)
+	for range 20 {
+		begin := make(chan struct{})
+		for range cap(results) {
+			go func() {
+				<-begin
+				results <- r.probe(t.Context(), &target)
+			}()
+		}
+		close(begin)
+		for range cap(results) {
+			if got := <-results; got.Outcome != healthcheck.Passed {
+				t.Fatalf("%s: %s", got.Outcome, got.Reason)
+			}
+		}
+	}
 }

@@ -75,3 +75,25 @@ func TestLiesOfExpectedAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A server that has said something by the time of the timeout, but not enough, is not called silent.
+func TestWordsBeforeTheTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		typ                healthcheck.Type
+		send, expect, says string
+		want               string
+	}{
+		{healthcheck.TCP, "PING\r\n", "+PONG", "-ERR\r\n", `answered, but without "+PONG" within 300ms`},
+		{healthcheck.UDP, "hello", "HELLO", "hello", `answered, but without "HELLO" within 300ms`},
+		{healthcheck.Agent, "state\n", "", "7", "timeout after 300ms while reading the agent's line"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			target := probetest.Target(tt.typ, probetest.Addr, 300*time.Millisecond, func(c *healthcheck.Config) { c.Send, c.Expect = tt.send, tt.expect })
+			ctx, cancel := context.WithTimeout(t.Context(), target.Config.Timeout)
+			defer cancel()
+			if got := probetest.Words(pipe(answering(tt.says, true)).Probe(ctx, &target)); got != probetest.Fail(tt.want) {
+				t.Errorf("%s: %+v, want %q", tt.typ, got, tt.want)
+			}
+		})
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/neighbour"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/process"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/script"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/unit"
@@ -68,6 +69,8 @@ func (p *Prober) probe(ctx context.Context, t *healthcheck.Target) healthcheck.R
 		return p.units.Probe(ctx, t)
 	case c.Via.IsValid() && c.Mark == 0:
 		return p.vips.Probe(ctx, t)
+	case c.Type == healthcheck.Neighbour:
+		return neighbour.Probe(ctx, t)
 	case c.Type == healthcheck.Ping:
 		return ping(ctx, t)
 	case c.Type == healthcheck.UDP, c.Type == healthcheck.RADIUS, c.Type == healthcheck.DNS && !c.Query.TCP:

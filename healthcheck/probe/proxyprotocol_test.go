@@ -76,7 +76,7 @@ func TestProxyProtocol(t *testing.T) {
 				probetest.NoLeftovers(t)
 				timeout, demanded, want := 10*time.Second, version, healthcheck.Pass(tt.want)
 				if version == 0 {
-					timeout, demanded, want = 300*time.Millisecond, 2, probetest.Fail(tt.without)
+					timeout, demanded, want = probetest.Timeout(tt.without, 300*time.Millisecond), 2, probetest.Fail(tt.without)
 				}
 				target := probetest.Target(tt.typ, probetest.Serve(t, behindProxy(t, demanded, tt.serve)), timeout, tt.change)
 				target.Config.Proxy = version

@@ -4,6 +4,7 @@ package probe
 
 import (
 	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"encoding/binary"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -145,19 +147,29 @@ func radiusAnswer(asked []byte, code byte, secret string, attributes ...[]byte) 
 	return p
 }
 
-// Servers that are up, down and lying, on a real socket.
+// A radiusPeer is a server that is up, down or lying.
+type radiusPeer struct {
+	name string
+	healthcheck.Radius
+	answer func(asked []byte) []byte
+	want   string // empty: passes
+}
+
+// target is the check of the server.
+func (s *radiusPeer) target(addr netip.AddrPort, timeout time.Duration) healthcheck.Target {
+	return probetest.Target(healthcheck.RADIUS, addr, timeout, func(c *healthcheck.Config) {
+		c.Radius = s.Radius
+		c.Radius.Secret = radiusSecret
+	})
+}
+
+// Answers that count, and none, on a real socket.
 func TestRADIUS(t *testing.T) {
 	signed := append([]byte{radiusAuthenticator, 18}, make([]byte, 16)...)
-	forged := append([]byte{radiusAuthenticator, 18}, []byte("0123456789abcdef")...)
 	message := append([]byte{radiusReplyMessage, 12}, []byte("disk\x1b full")...)
 	user := healthcheck.Radius{Secret: radiusSecret, User: "tandem", Password: "x"}
 	silent := "timeout after 100ms while " + radiusWaiting
-	for _, c := range []struct {
-		name string
-		healthcheck.Radius
-		answer func(asked []byte) []byte
-		want   string // empty: passes
-	}{
+	for _, c := range []radiusPeer{
 		{"up", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 2, radiusSecret) }, ""},
 		{"up, signed twice", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 2, radiusSecret, message, signed) }, ""},
 		{"accounting", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 5, radiusSecret) }, ""},
@@ -168,6 +180,24 @@ func TestRADIUS(t *testing.T) {
 		{"challenged", user, func(q []byte) []byte { return radiusAnswer(q, 11, radiusSecret) }, "the user is challenged, not accepted"},
 		{"a status is no login", user, func(q []byte) []byte { return radiusAnswer(q, 5, radiusSecret) }, "the answer has code 5"},
 		{"rejected status", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 3, radiusSecret) }, "the answer has code 3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			res := probed(t, c.target(serveUDP(t, c.answer), probetest.Timeout(c.want, 100*time.Millisecond)))
+			if c.want == "" && res.Outcome != healthcheck.Passed || c.want != "" && (res.Outcome != healthcheck.Failed || res.Reason != c.want) {
+				t.Errorf("%s: %q, want %q", res.Outcome, res.Reason, c.want)
+			}
+			if res.Silent != (c.want == silent) {
+				t.Errorf("silent: %v", res.Silent)
+			}
+		})
+	}
+}
+
+// An answer that does not count does not end the check, whose timeout passes in simulated time. It is the reason of the failure then.
+func TestRADIUSAnswersThatDoNotCount(t *testing.T) {
+	forged := append([]byte{radiusAuthenticator, 18}, []byte("0123456789abcdef")...)
+	for _, c := range []radiusPeer{
 		{"an echo", healthcheck.Radius{}, func(q []byte) []byte { return q }, radiusASecret},
 		{"another secret", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 2, "other") }, radiusASecret},
 		{"no secret", healthcheck.Radius{}, func(q []byte) []byte { return radiusAnswer(q, 2, "") }, radiusASecret},
@@ -204,23 +234,22 @@ func TestRADIUS(t *testing.T) {
 		{"another protocol", healthcheck.Radius{}, func([]byte) []byte { return []byte("SSH-2.0-x\r\n") },
 			"malformed answer: shorter than a RADIUS packet: the server speaks SSH"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			addr := serveUDP(t, c.answer)
-			wait := 100 * time.Millisecond
-			if c.want == "" {
-				wait = 30 * time.Second
+		synctest.Test(t, func(t *testing.T) {
+			target := c.target(probetest.Addr, time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), target.Config.Timeout)
+			defer cancel()
+			began := time.Now()
+			res := pipe(func(conn net.Conn) {
+				asked := make([]byte, radiusLongest)
+				n, _ := conn.Read(asked)
+				_, _ = conn.Write(c.answer(asked[:n]))
+				probetest.UntilGone(conn)
+			}).Probe(ctx, &target)
+			if res.Outcome != healthcheck.Failed || res.Reason != c.want || res.Silent {
+				t.Errorf("%s: %+v, want %q", c.name, res, c.want)
 			}
-			target := probetest.Target(healthcheck.RADIUS, addr, wait, func(conf *healthcheck.Config) {
-				conf.Radius = c.Radius
-				conf.Radius.Secret = radiusSecret
-			})
-			res := probed(t, target)
-			if c.want == "" && res.Outcome != healthcheck.Passed || c.want != "" && (res.Outcome != healthcheck.Failed || res.Reason != c.want) {
-				t.Errorf("%s: %q, want %q", res.Outcome, res.Reason, c.want)
-			}
-			if res.Silent != (c.want == silent) {
-				t.Errorf("silent: %v", res.Silent)
+			if took := time.Since(began); took != target.Config.Timeout {
+				t.Errorf("%s: took %s", c.name, took)
 			}
 		})
 	}

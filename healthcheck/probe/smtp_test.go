@@ -57,7 +57,8 @@ func TestMailServers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
-			if got, _ := probeOnce(probetest.Target(healthcheck.SMTP, probetest.Serve(t, tt.serve), 300*time.Millisecond, func(*healthcheck.Config) {})); got != tt.want {
+			timeout := probetest.Timeout(tt.want.Reason, 300*time.Millisecond)
+			if got, _ := probeOnce(probetest.Target(healthcheck.SMTP, probetest.Serve(t, tt.serve), timeout, func(*healthcheck.Config) {})); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 		})

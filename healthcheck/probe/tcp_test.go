@@ -32,7 +32,6 @@ func TestFinder(t *testing.T) {
 }
 
 func TestSendAndExpect(t *testing.T) {
-	const timeout = 300 * time.Millisecond
 	redis := func(c *healthcheck.Config) { c.Send, c.Expect = "PING\r\n", "+PONG" }
 	stats := func(c *healthcheck.Config) { c.Send, c.Expect, c.Forbid = "stats\r\n", "END\r\n", "ERROR" }
 	for _, tt := range []struct {
@@ -54,8 +53,6 @@ func TestSendAndExpect(t *testing.T) {
 		{"takes what is sent", func(c *healthcheck.Config) { c.Send = "hello" }, probetest.UntilGone[*net.TCPConn], healthcheck.Pass("connected")},
 		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), probetest.Fail("connection closed before the expected answer")},
 		{"hangs up", redis, probetest.Hear(""), probetest.Fail("connection closed before a response")},
-		{"answers otherwise", redis, func(c *net.TCPConn) { probetest.Hear("-ERR\r\n")(c); probetest.UntilGone(c) },
-			probetest.Fail(`answered, but without "+PONG" within 300ms`)},
 		{"never stops", redis, func(c *net.TCPConn) {
 			for {
 				if _, err := c.Write(make([]byte, 4096)); err != nil {
@@ -66,7 +63,8 @@ func TestSendAndExpect(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probetest.NoLeftovers(t)
-			if got, _ := probeOnce(probetest.Target(healthcheck.TCP, probetest.Serve(t, tt.serve), timeout, tt.change)); got != tt.want {
+			target := probetest.Target(healthcheck.TCP, probetest.Serve(t, tt.serve), 30*time.Second, tt.change)
+			if got, _ := probeOnce(target); got != tt.want {
 				t.Errorf("%+v, want %+v", got, tt.want)
 			}
 		})

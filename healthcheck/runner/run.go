@@ -155,9 +155,10 @@ func (r *Runner) start(ctx context.Context, e *entry, now time.Time, probes *syn
 	if cancel, ok := r.poller.Launch(e, &e.target, now); ok {
 		return cancel
 	}
+	// The timeout runs from here, however late the goroutine gets a processor: a standstill before that is within the probe.
+	p := epoll.Ended{Owner: e, Started: time.Now()}
 	probe, cancel := context.WithTimeout(ctx, e.target.Config.Timeout)
 	probes.Go(func() {
-		p := epoll.Ended{Owner: e, Started: time.Now()}
 		p.Result = r.contain(probe, &e.target)
 		p.At = time.Now()
 		r.deliver(p)

@@ -4,8 +4,6 @@ package runner
 
 import (
 	"context"
-	"net"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -16,13 +14,7 @@ import (
 // An agent whose silence does not count makes its server healthy before its first word, and the runner asks it again.
 func TestAgentThatIsNotThere(t *testing.T) {
 	probetest.NoLeftovers(t)
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := netip.MustParseAddrPort(l.Addr().String())
-	_ = l.Close()
-	target := probetest.Target(healthcheck.Agent, gone, 5*time.Second, func(c *healthcheck.Config) {
+	target := probetest.Target(healthcheck.Agent, probetest.Closed(t), 5*time.Second, func(c *healthcheck.Config) {
 		c.IgnoreSilence, c.Interval = true, 10*time.Millisecond
 	})
 	r := New(Options{})

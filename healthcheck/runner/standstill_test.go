@@ -5,6 +5,7 @@ package runner
 import (
 	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -78,6 +79,28 @@ func TestStandstillIsNotAFailure(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A probe begins when its timeout does. If its goroutine runs only after a standstill, the standstill is within the probe.
+func TestProbeBeginsWithItsTimeout(t *testing.T) {
+	var limit time.Time
+	b := newBench(Options{}, func(ctx context.Context, _ *healthcheck.Target) healthcheck.Result {
+		limit, _ = ctx.Deadline()
+		return healthcheck.Pass("connected")
+	})
+	b.poller, _ = newSleeper()
+	a := target("a")
+	var probes sync.WaitGroup
+	b.start(t.Context(), &entry{target: a}, time.Now(), &probes)()
+	probes.Wait()
+	for _, p := range b.delivered() {
+		if begun := limit.Add(-a.Config.Timeout); p.Started.After(begun) {
+			t.Errorf("started %s after its timeout began", p.Started.Sub(begun))
+		}
+	}
+	if limit.IsZero() {
+		t.Error("not probed")
 	}
 }
 

@@ -24,10 +24,16 @@ func (b *bench) progress(format string, args ...any) {
 
 // report adds one measurement to the result. The note helps to read it.
 func (b *bench) report(what, subject string, value float64, unit, note string) {
-	b.progress("%s, %s: %.4g %s (%s)", what, subject, value, unit, note)
-	report.Emit(message{Row: &row{
-		Section: b.section.name, Place: b.machine.Place, Case: what, Subject: subject, Value: &value, Unit: unit, Note: note,
-	}})
+	b.judge(what, subject, value, unit, note, nil)
+}
+
+// judge is report for a measurement that has a goal; nil: it has none.
+func (b *bench) judge(what, subject string, value float64, unit, note string, goal *report.Goal) {
+	r := row{
+		Section: b.section.name, Place: b.machine.Place, Case: what, Subject: subject, Value: &value, Unit: unit, Note: note, Goal: goal,
+	}
+	b.progress("%s, %s: %s (%s)", what, subject, r, note)
+	report.Emit(message{Row: &r})
 }
 
 // measure runs f, which makes its own lab. If f fails, the result has the reason instead of a number.

@@ -4,7 +4,8 @@
 //
 // Sections that need IPVS run in the lab's virtual machine if this kernel has none. All others run in namespaces on this
 // machine's own kernel, because emulation distorts times. The table says where each section ran. Every number in it was
-// measured in this run. If something could not be measured, the table says so and the exit code is 1.
+// measured in this run. If something could not be measured, the table says so and the exit code is 1. Some numbers have a goal, which
+// is beside them: a number that misses it by a factor of 2 makes the exit code 1 too.
 package main
 
 import (
@@ -144,10 +145,7 @@ func outer(chosen []section, o options) error {
 			return err
 		}
 	}
-	if n := r.failed(); n > 0 {
-		return fmt.Errorf("%d of %d could not be measured", n, len(r.Rows))
-	}
-	return nil
+	return r.failed()
 }
 
 // source writes the source of a revision to a new directory.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tandem-lvs/tandem/integration/lab/report"
@@ -25,14 +26,20 @@ type row struct {
 	Subject string   `json:"subject"`
 	Value   *float64 `json:"value"` // null: it could not be measured
 	Unit    string   `json:"unit"`
-	Note    string   `json:"note,omitempty"` // helps to read the number, or says why there is none
+	// Goal is what the value should be; null: there is no goal.
+	Goal *report.Goal `json:"goal,omitempty"`
+	Note string       `json:"note,omitempty"` // helps to read the number, or says why there is none
 }
 
 func (r row) String() string {
 	if r.Value == nil {
 		return "not measured"
 	}
-	return fmt.Sprintf("%.4g %s", *r.Value, r.Unit)
+	text := fmt.Sprintf("%.4g %s", *r.Value, r.Unit)
+	if r.Goal != nil {
+		text += " (" + r.Goal.Judge(*r.Value) + ")"
+	}
+	return text
 }
 
 // A message is what the inner run tells the outer one.
@@ -41,12 +48,20 @@ type message = report.Message[row]
 // take adds a message to the result.
 func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
-func (r *result) failed() int {
-	n := 0
+// failed returns why the run has failed: something could not be measured, or misses its goal by a wide margin. nil: it has not.
+func (r *result) failed() error {
+	unmeasured := 0
+	var errs []error
 	for _, row := range r.Rows {
-		if row.Value == nil {
-			n++
+		switch {
+		case row.Value == nil:
+			unmeasured++
+		case row.Goal != nil && row.Goal.Missed(*row.Value):
+			errs = append(errs, fmt.Errorf("%s: %s, %s: %s: it misses its goal by a wide margin", row.Section, row.Case, row.Subject, row))
 		}
 	}
-	return n
+	if unmeasured > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d could not be measured", unmeasured, len(r.Rows)))
+	}
+	return errors.Join(errs...)
 }

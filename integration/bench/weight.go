@@ -46,50 +46,14 @@ func changeWeights(b *bench, t *lab.Attempt, s subject, what string, n int) {
 	}
 	defer weights.handle.Close()
 
-	await := func(what string, i, weight int) {
-		for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
-			got, err := weights.read(all.address(i), all.server(i, 0))
-			if err == nil && got == weight {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("not within a minute: %s: weight %d, %v", what, got, err)
-			}
-		}
-	}
-	await("the checked server is healthy", 0, 1)
+	m := &weightMeasure{bench: b, pair: p, weights: weights, all: all, what: what}
+	m.await("the checked server is healthy", 0, 1)
 	refused := time.Now()
 	_ = web.Close()
-	await("the server that refuses gets no new connections", 0, 0)
+	m.await("the server that refuses gets no new connections", 0, 0)
 	b.report(what+": no new connections for a server that refuses", s.name, time.Since(refused).Seconds(), "s", "of it up to 0.1 s until the next check")
 
-	change := func(subject string, note string, first int, command func(i, weight int) *exec.Cmd) {
-		var took []time.Duration
-		errs := 0
-		for k := range weightChanges {
-			i := (first + k*n/weightChanges) % n
-			cmd, began := command(i, 2+k), time.Now()
-			if err := p.a.Do(cmd.Start); err != nil {
-				t.Fatalf("%s: %v", note, err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- cmd.Wait() }()
-			await(note+" is in the kernel", i, 2+k)
-			took = append(took, time.Since(began))
-			if err := <-ended; err != nil {
-				b.progress("%s: %v", note, err)
-				errs++
-			}
-			p.pause(2 * time.Second)
-		}
-		slices.Sort(took)
-		if errs > 0 {
-			note = fmt.Sprintf("%s, which ended with an error %d times", note, errs)
-		}
-		b.report(what+": one changed weight", subject, took[len(took)/2].Seconds(), "s",
-			fmt.Sprintf("%s; median of %d, from %.3f to %.3f s", note, len(took), took[0].Seconds(), took[len(took)-1].Seconds()))
-	}
-	change(s.name, "tandem weight", 1, func(i, weight int) *exec.Cmd {
+	m.change(s.name, "tandem weight", 1, func(i, weight int) *exec.Cmd {
 		return exec.Command(p.a.Program(), "weight", "--socket", p.a.Socket, all.name(i)+"/"+all.server(i, 0), strconv.Itoa(weight))
 	})
 	if s.name != tandem.name {
@@ -97,9 +61,59 @@ func changeWeights(b *bench, t *lab.Attempt, s subject, what string, n int) {
 	}
 	p.signal(p.a, syscall.SIGSTOP)
 	defer p.signal(p.a, syscall.SIGKILL)
-	change("ipvsadm", "ipvsadm -e", 2, func(i, weight int) *exec.Cmd {
+	m.change("ipvsadm", "ipvsadm -e", 2, func(i, weight int) *exec.Cmd {
 		return exec.Command("ipvsadm", "-e", "-t", all.address(i)+":80", "-r", all.server(i, 0)+":80", "-g", "-w", strconv.Itoa(weight))
 	})
+}
+
+// A weightMeasure measures how long single changes of weights take.
+type weightMeasure struct {
+	bench   *bench
+	pair    *pair
+	weights weightReader
+	all     services
+	what    string
+}
+
+// await waits until the first server of a service has a weight in the kernel.
+func (m *weightMeasure) await(what string, i, weight int) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
+		got, err := m.weights.read(m.all.address(i), m.all.server(i, 0))
+		if err == nil && got == weight {
+			return
+		}
+		if time.Now().After(end) {
+			m.pair.attempt.Fatalf("not within a minute: %s: weight %d, %v", what, got, err)
+		}
+	}
+}
+
+// change changes the weights of some servers by commands, one after the other, and reports the median of the times.
+func (m *weightMeasure) change(subject string, note string, first int, command func(i, weight int) *exec.Cmd) {
+	var took []time.Duration
+	errs := 0
+	for k := range weightChanges {
+		i := (first + k*m.all.count/weightChanges) % m.all.count
+		cmd, began := command(i, 2+k), time.Now()
+		if err := m.pair.a.Do(cmd.Start); err != nil {
+			m.pair.attempt.Fatalf("%s: %v", note, err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		m.await(note+" is in the kernel", i, 2+k)
+		took = append(took, time.Since(began))
+		if err := <-ended; err != nil {
+			m.bench.progress("%s: %v", note, err)
+			errs++
+		}
+		m.pair.pause(2 * time.Second)
+	}
+	slices.Sort(took)
+	if errs > 0 {
+		note = fmt.Sprintf("%s, which ended with an error %d times", note, errs)
+	}
+	m.bench.report(m.what+": one changed weight", subject, took[len(took)/2].Seconds(), "s",
+		fmt.Sprintf("%s; median of %d, from %.3f to %.3f s", note, len(took), took[0].Seconds(), took[len(took)-1].Seconds()))
 }
 
 // fastCheck is a check that fails at the first refusal.

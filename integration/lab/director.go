@@ -147,9 +147,8 @@ type Status struct {
 		}
 		HMAC     *HMACStatus
 		Counters struct {
-			AdvertsReceived   int            `json:"adverts_received"`
-			AdvertsDropped    map[string]int `json:"adverts_dropped"`
-			LongestGapSeconds float64        `json:"longest_gap_seconds"`
+			AdvertsReceived int            `json:"adverts_received"`
+			AdvertsDropped  map[string]int `json:"adverts_dropped"`
 		}
 	}
 	Services []struct {

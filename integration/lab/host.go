@@ -108,6 +108,9 @@ func (l *Lab) inSwitch(name string, f func(*netlink.Bridge) error) error {
 		l.switches[name] = ns
 		l.mu.Unlock()
 		err = inNamespace(ns, func() error {
+			if err := stayMute(); err != nil {
+				return err
+			}
 			attrs := netlink.NewLinkAttrs()
 			attrs.Name = bridgeName
 			// A snooping bridge without a querier may not forward multicast.
@@ -132,6 +135,18 @@ func (l *Lab) inSwitch(name string, f func(*netlink.Bridge) error) error {
 		}
 		return f(br)
 	})
+}
+
+// stayMute lets a switch have no addresses of its own. Otherwise a port that is isolated has one, and a machine takes what the
+// port says for a sign that others are there.
+func stayMute() error {
+	for _, of := range []string{"all", "default"} {
+		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+of+"/disable_ipv6", []byte("1"), 0)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Cut pulls the cable of eth0 out at the switch: the host loses its carrier.

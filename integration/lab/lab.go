@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -32,6 +33,8 @@ type Lab struct {
 	t     T
 	start time.Time
 	dir   string
+
+	requests atomic.Uint32
 
 	mu       sync.Mutex
 	switches map[string]netns.NsHandle

@@ -172,3 +172,31 @@ func FuzzChanges(f *testing.F) {
 		}
 	})
 }
+
+// TestLongestGap: a gap counts if the span has a part of it. The times are in milliseconds.
+func TestLongestGap(t *testing.T) {
+	start := time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	for _, tt := range []struct {
+		frames       []int
+		began, ended int
+		want         int
+	}{
+		{nil, 0, 100, 0},
+		{[]int{50}, 0, 100, 0},
+		{[]int{0, 10, 30, 40}, 0, 40, 20},
+		{[]int{0, 90, 100, 120, 130, 230}, 95, 125, 20}, // the long ones are before and after
+		{[]int{0, 90, 100, 120, 130, 230}, 80, 125, 90}, // the span begins in one
+		{[]int{0, 90, 100, 120, 130, 230}, 95, 140, 100},
+		{[]int{0, 90, 100, 120, 130, 230}, 150, 160, 100}, // the span is within one
+		{[]int{0, 90, 100}, 90, 100, 10},
+	} {
+		var frames []Frame
+		for _, ms := range tt.frames {
+			frames = append(frames, Frame{When: at(ms)})
+		}
+		if got, want := LongestGap(frames, at(tt.began), at(tt.ended)), at(tt.want).Sub(start); got != want {
+			t.Errorf("%v from %d to %d: %s, want %s", tt.frames, tt.began, tt.ended, got, want)
+		}
+	}
+}

@@ -39,22 +39,9 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
 	}
-	for _, tool := range []string{"apt-get", "dpkg-deb"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("the lab is made of Debian packages, and %s is not here: %s", tool, elsewhere)
-		}
-	}
-	config, err := aptConfig(work)
+	apt, err := newApt(ctx, work)
 	if err != nil {
 		return nil, err
-	}
-	apt := func(args ...string) error {
-		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet", "--config-file", config}, args...)...)
-		cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, text)
-		}
-		return nil
 	}
 	// A source that fails does no harm if the packages can be downloaded from another one.
 	updated := apt("update")
@@ -63,6 +50,27 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 		return nil, fmt.Errorf("download the lab's packages, which are Debian's (%s): %w", elsewhere, errors.Join(err, updated))
 	}
 	return filepath.Glob(filepath.Join(work, "cache/archives/*.deb"))
+}
+
+// newApt returns apt-get with directories of its own under work, where it also runs.
+func newApt(ctx context.Context, work string) (apt func(args ...string) error, err error) {
+	for _, tool := range []string{"apt-get", "dpkg-deb"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, fmt.Errorf("this is no Debian machine: the lab is made of Debian packages, and %s is not here: %s", tool, elsewhere)
+		}
+	}
+	config, err := aptConfig(work)
+	if err != nil {
+		return nil, err
+	}
+	return func(args ...string) error {
+		cmd := exec.CommandContext(ctx, "apt-get", append([]string{"--quiet", "--config-file", config}, args...)...)
+		cmd.Dir, cmd.Env = work, append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, text)
+		}
+		return nil
+	}, nil
 }
 
 // aptConfig prepares directories of apt's own under work and returns the file that tells apt of them.
@@ -107,18 +115,8 @@ func unpack(ctx context.Context, debs []string, root string) error {
 		}
 	}
 	for _, deb := range debs {
-		cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", deb)
-		out, err := cmd.StdoutPipe()
+		err := readArchive(ctx, deb, root, func(archive io.Reader, to string) error { return untar(archive, to, merged) })
 		if err != nil {
-			return err
-		}
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		if err = untar(out, root, merged); err == nil {
-			_, err = io.Copy(io.Discard, out)
-		}
-		if err = errors.Join(err, cmd.Wait()); err != nil {
 			return fmt.Errorf("unpack %s: %w", filepath.Base(deb), err)
 		}
 	}

@@ -161,3 +161,13 @@ func (c *Capture) Frames() []Frame {
 	defer c.mu.Unlock()
 	return append([]Frame(nil), c.frames...)
 }
+
+// LongestGap returns the longest time between two frames, of those times that are in a span at least in part.
+func LongestGap(frames []Frame, began, ended time.Time) (longest time.Duration) {
+	for i := 1; i < len(frames); i++ {
+		if last, next := frames[i-1].When, frames[i].When; last.Before(ended) && next.After(began) {
+			longest = max(longest, next.Sub(last))
+		}
+	}
+	return longest
+}

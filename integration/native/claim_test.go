@@ -88,6 +88,11 @@ func TestClaimed(t *testing.T) {
 			return nil
 		})
 	}
+	for _, probe := range []string{"healthz", "readyz"} {
+		if text, err := d.A.Get("http://127.0.0.1:9100/" + probe); err != nil || text != "ok\n" {
+			t.Errorf("/%s of a master: %v, %q", probe, err, text)
+		}
+	}
 }
 
 // awaitSolicited waits until a host hears questions for vip6. The kernel joins the multicast group of a new address

@@ -21,14 +21,22 @@ var errNotYet = errors.New("not yet")
 // wantUnnoticed ends a prober and checks its result. While the machine stalls, the directors stand still as the prober does.
 func wantUnnoticed(t *testing.T, d lab.Duo, what string, probe *lab.Prober) {
 	t.Helper()
+	if err := noticed(d, what, probe); err != nil {
+		t.Error(err)
+	}
+}
+
+// noticed ends a prober and returns what its client noticed, nil for nothing.
+func noticed(d lab.Duo, what string, probe *lab.Prober) error {
 	d.Answers(probe)
 	out := probe.Stop()
 	missed := probe.Missed()
 	d.Logf("%s: %d questions in a row unanswered; %s", what, missed, out)
 	if allowed := unnoticed + out.Stalled(); missed > allowed || out.Open {
-		t.Errorf("%s: the client missed %d answers in a row, asking every millisecond; want at most %d, and no more than %d for stalls of the machine: %s",
+		return fmt.Errorf("%s: the client missed %d answers in a row, asking every millisecond; want at most %d, and no more than %d for stalls of the machine: %s",
 			what, missed, unnoticed, allowed, out)
 	}
+	return nil
 }
 
 // tandem runs a command of tandem's for a director.
@@ -64,6 +72,20 @@ func reload(l *lab.Lab, d *lab.Director) {
 	})
 }
 
+// A delayWatch measures what delays a director that is not to blame: how long the machine stalls, and how long the kernel makes
+// changes of links and addresses wait.
+type delayWatch struct {
+	stalls *lab.StallWatch
+	lock   *lab.LockWatch
+}
+
+func watchDelays(d lab.Duo, x *lab.Director) delayWatch {
+	return delayWatch{stalls: d.WatchStalls(), lock: x.WatchLock()}
+}
+
+// stop ends the watch and returns the longest of both.
+func (w delayWatch) stop() (stalled, locked time.Duration) { return w.stalls.Stop(), w.lock.Stop() }
+
 // awaitHas waits until a host has an address, or has lost it.
 func awaitHas(l *lab.Lab, limit time.Duration, h *lab.Host, addr string, want bool) {
 	what := "has"
@@ -81,8 +103,9 @@ func awaitHas(l *lab.Lab, limit time.Duration, h *lab.Host, addr string, want bo
 // from returns the frames that a host sent after a moment.
 func from(frames []lab.Frame, h *lab.Host, after time.Time) []lab.Frame {
 	var sent []lab.Frame
+	mac := h.MAC()
 	for _, f := range frames {
-		if f.Source().String() == h.MAC() && f.When.After(after) {
+		if f.Source().String() == mac && f.When.After(after) {
 			sent = append(sent, f)
 		}
 	}

@@ -5,6 +5,7 @@ package native
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +207,19 @@ func mendsADirector(t *testing.T) {
 	}
 	_, _ = d.A.TryRun(lab.Tandem.Path(), append([]string{"doctor", "--fix"}, p.args...)...) // the kernel may have no IPVS to mend
 	p.want("after --fix")
+
+	// With --persist, a file keeps the sysctls over reboots, and doctor says which.
+	d.A.Sysctl(map[string]string{"net.ipv4.conf.all.send_redirects": "1"})
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "60-tandem-doctor.conf")
+	out, _ := d.A.TryRun(lab.Tandem.Path(), append([]string{"doctor", "--fix", "--persist", "--sysctl-dir", dir, "--state-dir", dir}, p.args...)...)
+	if want := "; " + kept + " keeps it over reboots\n"; !strings.Contains(out, "fixed sends-redirects: ") || !strings.Contains(out, want) {
+		t.Errorf("--fix --persist says %q, want %q", out, want)
+	}
+	if text, err := os.ReadFile(kept); err != nil || !strings.Contains(string(text), "-net/ipv4/conf/all/send_redirects = 0\n") {
+		t.Errorf("--fix --persist keeps %q, %v", text, err)
+	}
+	p.want("after --fix --persist")
 }
 
 // aRealServer examines a real server with three faults. The VIP is on the wrong interface and nothing listens on it, which
@@ -233,6 +247,10 @@ func aRealServer(t *testing.T) {
 		t.Errorf("after --fix: %+v, exit code %d, want nothing and 0", found, code)
 	}
 	p.want("all is well")
+	out, err := web.TryRun(lab.Tandem.Path(), "realserver", "check", "-c", file, "--state-dir", web.Dir()+"/realserver")
+	if want := "ok: this machine is prepared as a real server (mode dr) for " + vip + "\n"; err != nil || out != want {
+		t.Errorf("realserver check: %q, %v, want %q", out, err, want)
+	}
 
 	// Without a file, the doctor knows what was applied, and the command that it prints works as it is.
 	recorded := patient{d.Lab, web, []string{"-c", web.Dir() + "/none.toml"}, nil}

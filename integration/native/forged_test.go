@@ -26,7 +26,7 @@ func TestForgedPackets(t *testing.T) {
 		{"at the backup", func(d lab.Duo) *lab.Director { return d.B }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := lab.NewDuo(t, lab.DuoSettings{})
+			d := lab.NewDuo(t, lab.DuoSettings{Advert: floodedAdvert})
 			stranger := d.Host("stranger", "192.0.2.66/24")
 			d.Launch()
 			target := tt.target(d)
@@ -39,15 +39,24 @@ func TestForgedPackets(t *testing.T) {
 				}
 				return nil
 			})
-			received := target.ReceivedIP()
-			began := time.Now()
-			sent := stranger.Flood(flood, 3*time.Second, forgeries(target.MAC(), stranger))
-			ended := time.Now()
-			arrived := target.ReceivedIP() - received
-			rate := float64(sent) / ended.Sub(began).Seconds()
-			d.Logf("%d forged packets sent, %.0f a second; %d packets arrived at %s", sent, rate, arrived, target.Name)
-			if rate < flood/2 {
-				t.Errorf("the lab sent %.0f packets a second, want %d", rate, flood)
+			forged := forgeries(target.MAC(), stranger)
+			var began, ended time.Time
+			var sent, arrived int
+			for try := 1; try <= 2; try++ {
+				received := target.ReceivedIP()
+				began = time.Now()
+				sent = stranger.Flood(flood, 3*time.Second, forged)
+				ended = time.Now()
+				arrived = target.ReceivedIP() - received
+				rate := float64(sent) / ended.Sub(began).Seconds()
+				d.Logf("%d forged packets sent, %.0f a second; %d packets arrived at %s", sent, rate, arrived, target.Name)
+				if rate >= flood/2 {
+					break
+				}
+				// The sender got no processor. Once, this may be the machine's fault.
+				if try == 2 {
+					t.Errorf("the lab sent %.0f packets a second, want %d", rate, flood)
+				}
 			}
 			if arrived < sent*9/10 {
 				t.Errorf("%d of %d packets arrived", arrived, sent)
@@ -77,10 +86,10 @@ func states(t *testing.T, d lab.Duo) []string {
 	return all
 }
 
-// wantOnTime checks that director-a advertised itself every 100 ms, as the kernel of the client saw it.
+// wantOnTime checks that director-a advertised itself at its interval, as the kernel of the client saw it.
 func wantOnTime(t *testing.T, d lab.Duo, heard []lab.Frame, began, ended time.Time) {
 	t.Helper()
-	const interval = 100 * time.Millisecond
+	const interval = floodedAdvert
 	var gaps []time.Duration
 	last := time.Time{}
 	for _, f := range heard {
@@ -93,7 +102,7 @@ func wantOnTime(t *testing.T, d lab.Duo, heard []lab.Frame, began, ended time.Ti
 		last = f.When
 	}
 	slices.Sort(gaps)
-	if len(gaps) < 20 {
+	if len(gaps) < int(ended.Sub(began)/interval)*2/3 {
 		t.Fatalf("%d advertisements heard in %s", len(gaps)+1, ended.Sub(began))
 	}
 	longest := gaps[len(gaps)-1]
@@ -113,7 +122,7 @@ func forgeries(to string, from *lab.Host) [][]byte {
 	packet := func(change func(*lab.Advert)) []byte {
 		a := lab.Advert{
 			To: to, From: mac, Source: "192.0.2.3", TTL: 255, Version: 3, VRID: 51, Priority: 254,
-			Centiseconds: 10, VIPs: []string{vip},
+			Centiseconds: 25, VIPs: []string{vip},
 		}
 		change(&a)
 		return a.Frame()

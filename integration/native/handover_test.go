@@ -74,9 +74,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	d.AwaitMaster(d.B)
 	d.B.Cut()
 	d.A.AwaitState(5*time.Second, "master")
-	if !d.A.Has(vip) {
-		t.Error("director-a is master without the VIP")
-	}
+	awaitHas(d.Lab, time.Second, d.A.Host, vip, true)
 }
 
 // TestFailoverWithoutPeer: if nobody takes over, the command fails and says why, and no client notices.

@@ -13,16 +13,31 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestWhy: after each failover, tandem why names the true cause on both directors. The history survives restarts.
+// whyPair are the settings of the pair of TestWhy. Their interval bridges a stall of the machine, which would be a cause too.
+var whyPair = lab.DuoSettings{Advert: 300 * time.Millisecond}
+
+// whyTracks is what the directors of TestWhy track. The script has a second, which a stall does not last twice in a row.
+const whyTracks = `track = [
+	{ script = ["/usr/bin/busybox", "test", "-e", "DIR/uplink"], interval = "1s", timeout = "1s", fall = 2, weight = -60 },
+	{ process = "busybox-NAME", weight = -60 }, { file = "DIR/step-back", weight = -1 }, { interface = "eth1", weight = -60 },
+]`
+
+// TestWhy: after each of twenty failovers, tandem why names the true cause on both directors. The history survives restarts.
 func TestWhy(t *testing.T) {
 	t.Parallel()
-	d := lab.NewDuo(t, lab.DuoSettings{})
-	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {
-		x.WriteFile("uplink", "")
-		x.Configure(lab.DuoSettings{Keys: fmt.Sprintf(
-			`track = [{ script = ["/usr/bin/busybox", "test", "-e", "%s/uplink"], interval = "200ms", timeout = "200ms", fall = 2, weight = -60 }]`,
-			x.Dir())}.Config(x.Name, priority))
+	d := lab.NewDuo(t, whyPair)
+	configure := func(x *lab.Director, priority int) {
+		keys := strings.NewReplacer("DIR", x.Dir(), "NAME", x.Name).Replace(whyTracks)
+		x.Configure(lab.DuoSettings{Advert: whyPair.Advert, Keys: keys}.Config(x.Name, priority))
 	}
+	var worker *lab.Process // of director-a
+	for _, x := range []*lab.Director{d.B, d.A} {
+		x.Join("wan")
+		x.WriteFile("uplink", "")
+		worker = proxy(t, x)
+	}
+	configure(d.A, lab.PriorityA)
+	configure(d.B, lab.PriorityB)
 	openToAll(t, d.A.Dir(), d.B.Dir())
 	d.Launch()
 	wantWhy(t, d.B, "director-b became backup")
@@ -43,13 +58,39 @@ func TestWhy(t *testing.T) {
 			[]string{"director-b became master", "no advertisement for ", " from 192.0.2.2"},
 		},
 		{
+			"the interface is set down", func() { d.A.Run("ip", "link", "set", "eth0", "down") }, func() { d.A.Run("ip", "link", "set", "eth0", "up") },
+			[]string{"director-a became fault", "interface eth0 is down"},
+			[]string{"director-b became master", "no advertisement for ", " from 192.0.2.2"},
+		},
+		{
+			"the cable of another interface is cut", func() { d.A.CutAt("wan") }, func() { d.A.PlugAt("wan") },
+			[]string{"director-a became backup", "director-a had priority 90 instead of 150, because interface eth1 has no carrier"},
+			[]string{"director-b became master", "own priority 100 is higher than 90 of 192.0.2.2"},
+		},
+		{
+			"a program is killed", func() { worker.Signal(syscall.SIGKILL) }, func() { worker = proxy(t, d.A) },
+			[]string{"director-a became backup", "director-a had priority 90 instead of 150, because process busybox-director-a"},
+			[]string{"director-b became master", "own priority 100 is higher than 90 of 192.0.2.2"},
+		},
+		{
+			"a file has a number", func() { d.A.WriteFile("step-back", "70\n") }, func() { remove(t, filepath.Join(d.A.Dir(), "step-back")) },
+			[]string{"director-a became backup", "director-a had priority 80 instead of 150, because file " + d.A.Dir() + "/step-back has the number 70"},
+			[]string{"director-b became master", "own priority 100 is higher than 80 of 192.0.2.2"},
+		},
+		{
+			"a lower priority is configured",
+			func() { configure(d.A, 90); reload(d.Lab, d.A) }, func() { configure(d.A, lab.PriorityA); reload(d.Lab, d.A) },
+			[]string{"director-a became backup", "the configured priority is 90 instead of 150"},
+			[]string{"director-b became master", "own priority 100 is higher than 90 of 192.0.2.2"},
+		},
+		{
 			"an operator orders a failover",
 			func() { wantRun(t, d.A, "failover") }, func() { wantRun(t, d.A, "release") },
 			[]string{"director-a became backup", "192.0.2.3 took over; director-a had ", ", because an operator ordered a failover", "standby since "},
 			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
 		},
 		{
-			"the director is stopped", func() { terminate(t, d.A) }, func() { d.A.Launch() },
+			"the director is stopped", func() { d.A.Process().Signal(syscall.SIGTERM); d.A.Process().Wait(15 * time.Second) }, func() { d.A.Launch() },
 			[]string{"No director runs", "web stopped: the director was stopped; "},
 			[]string{"director-b became master", "priority 0 heard from 192.0.2.2"},
 		},

@@ -96,7 +96,7 @@ func (s *shared) withoutStalls(log string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(log) {
 		if m := isLate.FindStringSubmatch(line); m != nil {
-			if late, err := time.ParseDuration(m[1]); err == nil && late <= s.stall {
+			if late, err := time.ParseDuration(m[1]); err == nil && late <= s.stall+lab.StallError {
 				s.Logf("the machine stalled for %s: %s", s.stall, strings.TrimSpace(line))
 				continue
 			}

@@ -96,17 +96,19 @@ func TestSourceAddressStays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
+	capture := d.Client.Capture("eth0", lab.Frame.IsVRRP)
+	// After a stall of the machine, director-b may advertise itself once.
+	heard := func() []lab.Frame { return from(capture.Frames(), d.A.Host, time.Time{}) }
 	d.A.Run("ip", "addr", "add", "169.254.0.7/16", "dev", "eth0", "scope", "link")
 	d.A.Run("ip", "addr", "add", "198.51.100.7/24", "dev", "eth0")
 	added := time.Now()
 	d.Eventually(5*time.Second, "ten advertisements", func() error {
-		if len(heard.Frames()) < 10 || time.Since(added) < time.Second {
+		if len(heard()) < 10 || time.Since(added) < time.Second {
 			return errNotYet
 		}
 		return nil
 	})
-	for _, f := range heard.Frames() {
+	for _, f := range heard() {
 		if src := fmt.Sprintf("%d.%d.%d.%d", f.Data[26], f.Data[27], f.Data[28], f.Data[29]); src != "192.0.2.2" {
 			t.Fatalf("an advertisement came from %s, %s after the addresses were added; want 192.0.2.2", src, f.When.Sub(added))
 		}

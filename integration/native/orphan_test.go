@@ -81,6 +81,7 @@ func TestElectionKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	watch := d.WatchStalls()
 	killed, at := lab.Uptime(), time.Now()
 	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -93,6 +94,7 @@ func TestElectionKilled(t *testing.T) {
 		}
 		return err
 	})
+	stall := watch.Stop()
 	started, err := lab.StartTime(fresh)
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +109,8 @@ func TestElectionKilled(t *testing.T) {
 	took := started - killed
 	d.Logf("the election was started again %s after it was killed (start times count in 10 ms), first advertisement after %s",
 		took.Round(time.Millisecond), first.When.Sub(at).Round(100*time.Microsecond))
-	if took > 50*time.Millisecond {
-		t.Errorf("started again after %s, want at most 50ms", took)
+	if took > 50*time.Millisecond+stall {
+		t.Errorf("started again after %s, want at most 50ms; the machine itself stalled for %s", took, stall)
 	}
 	// Past the time in which the backup would have taken over.
 	d.Throughout(d.MasterDown(lab.PriorityB)-time.Since(at)+200*time.Millisecond, "director-a has the VIP", func() error {

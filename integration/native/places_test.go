@@ -156,7 +156,7 @@ func TestNoVIPs(t *testing.T) {
 		t.Helper()
 		d.Eventually(5*time.Second, x.Name+" was told "+want, func() error {
 			text, err := os.ReadFile(filepath.Join(x.Dir(), "told"))
-			if lines := strings.Fields(string(text)); err != nil || lines[len(lines)-1] != want {
+			if lines := strings.Fields(string(text)); err != nil || len(lines) == 0 || lines[len(lines)-1] != want {
 				return fmt.Errorf("%q, %v", text, err)
 			}
 			return nil

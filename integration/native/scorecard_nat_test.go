@@ -71,6 +71,13 @@ func scoreOfNAT(t *testing.T) {
 		_, err := d.Client.Get("http://" + vip + "/")
 		return err
 	}
+	file := func(group string) func() {
+		return func() {
+			inside := strings.Replace(fmt.Sprintf(natPair, lab.PriorityA), `sync_group = "nat"`, group, 1)
+			d.A.Configure(lab.DuoSettings{Advert: cardPair.Advert, Keys: group, Tables: inside}.Config(d.A.Name, lab.PriorityA))
+			c.Args[d.A.Host] = second(d.A, "card.toml", pool("www", "nat", "10.0.0.11")+"port = 8080\n")
+		}
+	}
 	filtered := func(name, commands, undoing, want, says string, works func() error) breakage {
 		do, undo := firewall(d.A.Host, commands, undoing)
 		return breakage{Name: name, On: d.A.Host, Fail: do, Want: want, Says: says, Works: works, Restore: undo}
@@ -91,6 +98,17 @@ func scoreOfNAT(t *testing.T) {
 		filtered("service port dropped, iptables-legacy", siteOf("iptables-legacy"), noSiteOf("iptables-legacy"),
 			"service-filtered", "iptables-legacy filter INPUT", worksAtVIP),
 		{Name: "no forwarding", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.ip_forward": "0"}) }, Want: "forwarding-off", Works: works},
+		{Name: "the routers of a NAT pair have no group in common", On: d.A.Host, Fail: func() { file("")(); c.reload(d.A) }, Want: "nat-split",
+			Says: "service www: the virtual routers web and inside are not in one sync_group", Heal: file(`sync_group = "nat"`), Works: works},
+		{Name: "the outer cable is silent", On: d.A.Host, Fail: d.A.Isolate, Want: "segment-silent", Says: "eth0: no other machine answers there",
+			Advises: "look at the cable, the switch and the VLAN of eth0", Works: works,
+			// While the master changes, answers come to the one or the other director. The doctor names the silence before it does.
+			Heal: func() {
+				d.AwaitMaster(d.B)
+				d.A.Rejoin()
+				d.AwaitMaster(d.A)
+				awaitHas(d.Lab, 10*time.Second, d.A.Host, "10.0.0.1", true)
+			}},
 		{Name: "redirects", On: d.A.Host, Fail: func() { d.A.Sysctl(map[string]string{"net.ipv4.conf.eth1.send_redirects": "1"}) }, Want: "sends-redirects", Works: works},
 	})
 }

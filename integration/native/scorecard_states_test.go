@@ -27,6 +27,11 @@ func scoreOfStates(t *testing.T) {
 			}, c.B), Heal: c.write(right, c.B)},
 		c.scriptFails(),
 		c.bothFail(),
+		c.guard("a path over which nothing comes", []string{`heartbeat = [{ peer = "192.0.2.2" }]`, ""}, "path-silent", "not over 192.0.2.2",
+			[]string{`heartbeat = [{ peer = "192.0.2.2" }]`, `heartbeat = [{ peer = "192.0.2.3" }]`}),
+		c.guard("a path over no interface", []string{`heartbeat = ["eth9"]`, ""}, "path-down", "the path over eth9 does not work", []string{"", ""}),
+		c.guard("a witness that does not answer", []string{`witness = ["192.0.2.77"]`, ""}, "witness-silent", "no witness answers",
+			[]string{`witness = ["192.0.2.1"]`, ""}),
 		c.deafToARP(),
 		c.sameAddress(),
 		c.strictPathFilter(),
@@ -70,6 +75,18 @@ func (c duoCard) justStarted() breakage {
 			c.A.Launch()
 			c.AwaitMaster(c.A)
 		}}
+}
+
+// guard is a row in which the backup, and perhaps the master, have wrong keys. Wrong and healed are the keys of both.
+func (c duoCard) guard(name string, wrong []string, want, says string, healed []string) breakage {
+	use := func(all []string) func() {
+		return func() {
+			c.write(keys(all[0]), c.B)()
+			c.write(keys(all[1]), c.A)()
+		}
+	}
+	return breakage{Name: name, On: c.B.Host, Want: want, Says: says, Fail: use(wrong), Heal: use(healed), Works: c.oneHolder,
+		Restore: c.write(right, c.A, c.B)}
 }
 
 // scriptFails is a row in which a tracked script needs more than its user may do.

@@ -25,6 +25,7 @@ type breakage = scorecard.Breakage
 // service work, and sees the finding gone. On machines without faults the doctor finds nothing.
 func TestScorecard(t *testing.T) {
 	t.Run("between directors", scoreOfDirectors)
+	t.Run("the channel between directors", scoreOfChannel)
 	t.Run("addresses of directors", scoreOfAddresses)
 	t.Run("states of directors", scoreOfStates)
 	t.Run("real servers", scoreOfServers)

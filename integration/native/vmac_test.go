@@ -12,8 +12,10 @@ import (
 
 // TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID). The MAC
 // address stays the same when the VIP moves. When tandem has stopped, nothing of it is left.
+//
+// It is alone: the switch knows the new master from its first advertisement on, and the VIP must be there at once. Other scenes make
+// namespaces meanwhile, and the kernel lets one change its interfaces at a time.
 func TestVirtualMAC(t *testing.T) {
-	t.Parallel()
 	const virtual = "00:00:5e:00:01:33"
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
 	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }
@@ -34,11 +36,8 @@ func TestVirtualMAC(t *testing.T) {
 	// The client's entry cannot change from here on. What changes is the port at which the switch finds the MAC address.
 	d.Client.Run("ip", "neighbour", "replace", vip, "lladdr", virtual, "nud", "permanent", "dev", "eth0")
 
-	if out, err := tandem(d.A, "failover"); err != nil {
-		t.Errorf("tandem failover: %q, %v", out, err)
-	}
-	d.AwaitMaster(d.B)
-	wantUnnoticed(t, d, "failover with a virtual MAC", probe)
+	probe.Stop()
+	failOver(t, d)
 	wantNeighbour("after a failover")
 
 	probe = d.Steady()
@@ -53,6 +52,40 @@ func TestVirtualMAC(t *testing.T) {
 		if after := links(x.Host); after != before[x] {
 			t.Errorf("the interfaces of %s were\n%sand are\n%s", x.Name, before[x], after)
 		}
+	}
+}
+
+// failOver hands over to director-b, which no client may notice. With a virtual MAC address the former master cannot keep the
+// VIP until its successor has it (vrrp.MaxLinger). So the client misses an answer for each millisecond from the successor's
+// first advertisement until its kernel has added the VIP. If the kernel was busy with other links, the hand-over is repeated.
+func failOver(t *testing.T, d lab.Duo) {
+	t.Helper()
+	const delayed, tries = (unnoticed + 1) * time.Millisecond, 3
+	atB := d.B.WatchAddress(vip)
+	for try := 1; ; try++ {
+		probe := d.Steady()
+		if out, err := tandem(d.A, "failover"); err != nil {
+			t.Fatalf("tandem failover: %q, %v", out, err)
+		}
+		d.AwaitMaster(d.B)
+		err := noticed(d, "failover with a virtual MAC", probe)
+		s, statusErr := d.B.Status()
+		if statusErr != nil {
+			t.Fatal(statusErr)
+		}
+		delay := last(atB, true).Sub(s.VRRP[0].Since)
+		d.Logf("director-b had the VIP %s after it became master", delay)
+		if err == nil {
+			return
+		}
+		if delay < delayed || try == tries {
+			t.Errorf("%v; director-b had the VIP %s after it became master, in hand-over %d of %d", err, delay, try, tries)
+			return
+		}
+		if out, err := tandem(d.A, "release"); err != nil {
+			t.Fatalf("tandem release: %q, %v", out, err)
+		}
+		d.AwaitMaster(d.A)
 	}
 }
 

@@ -123,11 +123,27 @@ var systemctl string
 const (
 	curl      = "#!/bin/sh\nfor url; do wget -q -O - \"$url\" || exit; done\n"
 	installer = `#!/bin/sh
-[ "$1" = -D ] && shift && dirs=yes
-[ "$1" = -m ] && [ $# = 4 ] || { echo "install: want -m MODE FILE TARGET, not $*" >&2; exit 1; }
-[ -z "$dirs" ] || mkdir -p "${4%/*}" || exit
-cp "$3" "$4" && chmod "$2" "$4"
+mode= dirs= to=
+while :; do
+	case "$1" in
+	-D) dirs=yes; shift ;;
+	-m) mode=$2; shift 2 ;;
+	-t) to=$2; shift 2 ;;
+	*) break ;;
+	esac
+done
+[ -n "$mode" ] && { [ -n "$to" ] || [ $# = 2 ]; } || { echo "install: want -m MODE and FILE TARGET, or -t DIRECTORY FILE, not $*" >&2; exit 1; }
+if [ -z "$to" ]; then
+	[ -z "$dirs" ] || mkdir -p "${2%/*}" || exit
+	cp "$1" "$2" && chmod "$mode" "$2"
+	exit
+fi
+[ -z "$dirs" ] || mkdir -p "$to" || exit
+for file; do cp "$file" "$to" && chmod "$mode" "$to/${file##*/}" || exit; done
 `
+	journalctl = "#!/bin/sh\n[ \"$1\" = -u ] && cat \"/run/$2.log\"\n"
+	// A file for another machine: /run/hosts has the process with its disk.
+	scp = "#!/bin/sh\n[ \"$1\" = -p ] && disk=$(sed -n \"s/^${3%%:*} //p\" /run/hosts) && cp -p \"$2\" \"/proc/$disk/root${3#*:}\"\n"
 )
 
 const toolbox = "/usr/local/toolbox"
@@ -136,10 +152,13 @@ const toolbox = "/usr/local/toolbox"
 // programs that the lab lacks.
 var install = sync.OnceValue(func() error {
 	files := map[string]string{
-		"/usr/local/bin/systemctl": systemctl,
-		"/usr/local/bin/curl":      curl,
-		"/usr/local/bin/install":   installer,
-		clone + "/bin/tandem":      "#!/bin/sh\nexec " + lab.Tandem.Path() + " \"$@\"\n",
+		"/usr/local/bin/systemctl":  systemctl,
+		"/usr/local/bin/curl":       curl,
+		"/usr/local/bin/install":    installer,
+		"/usr/local/bin/journalctl": journalctl,
+		"/usr/local/bin/scp":        scp,
+		"/usr/local/bin/make":       "#!/bin/sh\n", // it was built before
+		clone + "/bin/tandem":       "#!/bin/sh\nexec " + lab.Tandem.Path() + " \"$@\"\n",
 	}
 	err := fs.WalkDir(configs.Shipped, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

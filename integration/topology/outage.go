@@ -36,14 +36,14 @@ func (n *Network) Measure(f Fault) Result {
 }
 
 // bound is how long clients may go without a new connection. A fault that no director hears of is found by the silence of the
-// network: for 4 to 8 s no other machine answers. The next advertisement says so, and the other director waits for its skew time.
+// network: for 4 to 8 s no other machine answers. The advertisements say so from then on, and the other director preempts when the
+// timer ends that it set at the last one before (RFC 9568, section 6.4.2).
 func (n *Network) bound(f Fault) time.Duration {
 	const silence = 8 * time.Second
-	if !f.Silent {
-		return n.TakeOver()
+	if f.Silent {
+		return silence + n.TakeOver()
 	}
-	advert := n.config("director-b.toml").Routers[0].AdvertInterval
-	return silence + n.TakeOver() - 2*advert
+	return n.TakeOver()
 }
 
 // watch has the client ask for new connections while something happens, until least has passed since and the client is served.

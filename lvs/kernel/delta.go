@@ -30,7 +30,7 @@ func (t *Table) Apply(ctx context.Context, d lvs.Delta) (Report, error) {
 	if errors.Is(o.failed, unix.ENOBUFS) { // the changes were made, but some of their errors are lost
 		report, err := t.pass(ctx, nil, false)
 		report.Done = len(o.report.Changes) - len(report.Changes) + report.Done
-		report.Changes = o.report.Changes
+		report.Changes, report.Replaced = o.report.Changes, append(o.report.Replaced, report.Replaced...)
 		return report, errors.Join(o.forgotten, err)
 	}
 	return t.finish(o)
@@ -103,6 +103,7 @@ func (t *Table) applyDelta(ctx context.Context, d lvs.Delta, have []lvs.Entry, r
 	o.report.Changes = lvs.Diff(have, want, ours)
 	t.logChanges(o.report.Changes, nil)
 	if len(added) > 0 {
+		o.report.Replaced = lvs.Replaced(have, want, t.own.Set())
 		o.forgotten = t.own.Add(added...)
 	}
 	o.report.Done, o.failed = t.kernel.Apply(ctx, o.report.Changes)

@@ -111,19 +111,6 @@ func (s *textSweep) next(each func(*lvs.Row)) (more bool, err error) {
 	return more, nil
 }
 
-// parseTable parses the whole of /proc/net/ip_vs.
-func parseTable(text string) ([]lvs.Row, error) {
-	var rows []lvs.Row
-	var p rowParser
-	err := p.parse(text, func(r *lvs.Row) {
-		rows = append(rows, lvs.Row{Service: r.Service, Servers: slices.Clone(r.Servers)})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return rows, nil
-}
-
 // A rowParser parses /proc/net/ip_vs, which the kernel's ip_vs_info_seq_show writes. Like Read it ignores services of
 // protocols that tandem does not manage. It keeps nothing of the text.
 type rowParser struct {

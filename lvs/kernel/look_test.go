@@ -16,6 +16,19 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
+// parseTable parses the whole of /proc/net/ip_vs.
+func parseTable(text string) ([]lvs.Row, error) {
+	var rows []lvs.Row
+	var p rowParser
+	err := p.parse(text, func(r *lvs.Row) {
+		rows = append(rows, lvs.Row{Service: r.Service, Servers: slices.Clone(r.Servers)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
 const heads = "IP Virtual Server version 1.2.1 (size=4096)\n" +
 	"Prot LocalAddress:Port Scheduler Flags\n" +
 	"  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"

@@ -80,6 +80,9 @@ type Report struct {
 	Done    int          // how many of them were made
 	Drift   int          // how many of them undo changes by other programs since the last good pass
 	Repairs []lvs.Change // the first of those
+	// Replaced are the changes that replace what another program has set up: see lvs.Replaced. Each is reported once, when the
+	// service becomes ours.
+	Replaced []lvs.Change
 	// Refused are all services that the kernel does not have as wanted, also because of earlier changes. If there is no
 	// error, or at least one service here, all other services are as wanted.
 	Refused map[lvs.ServiceID]Refusal
@@ -204,6 +207,7 @@ func (t *Table) reconcile(ctx context.Context, last []lvs.Entry, settled bool) (
 		return outcome{failed: err}
 	}
 	want, owned := t.entries(), t.owned(have)
+	o.report.Replaced = lvs.Replaced(have, want, t.own.Set())
 	o.report.Changes = lvs.Diff(have, want, owned)
 	drift := make(map[lvs.Change]bool)
 	if settled {

@@ -179,6 +179,22 @@ func TestReconcileLogsSoMuchAndNoMore(t *testing.T) {
 	}
 }
 
+// replaced makes a pass or a delta, and checks what of another program it replaces.
+func (b *bench) replaced(t *testing.T, name string, pass []lvs.Entry, d lvs.Delta, want string) {
+	t.Helper()
+	report, err := b.Apply(t.Context(), d)
+	if pass != nil {
+		report, err = b.Reconcile(t.Context(), pass)
+	}
+	var got []string
+	for _, c := range report.Replaced {
+		got = append(got, c.String())
+	}
+	if err != nil || strings.Join(got, "; ") != want {
+		t.Errorf("%s replaces %q, %v; want %q", name, got, err, want)
+	}
+}
+
 func TestReconcileOwnsWhatItWants(t *testing.T) {
 	b := newBench(t)
 	fill(t, b.kernel.IPVS, []lvs.Entry{entry(www, "rr"), entry(dns, "rr"), entry("tcp 192.0.2.200:80", "rr")})
@@ -188,6 +204,16 @@ func TestReconcileOwnsWhatItWants(t *testing.T) {
 	if got, want := b.own.Set(), ids(www, dns); !maps.Equal(got, want) {
 		t.Errorf("own %v, want %v", got, want)
 	}
+
+	// What of another program is replaced is reported once, also if the change is a delta.
+	b.pass(t, []lvs.Entry{entry(www, "rr"), entry(dns, "rr")}, 0, 0)
+	fill(t, b.kernel.IPVS, []lvs.Entry{entry("tcp 192.0.2.201:80", "wlc"), entry("tcp 192.0.2.202:80", "wlc")})
+	set := []lvs.Entry{entry(www, "rr"), entry(dns, "rr"), entry("tcp 192.0.2.201:80", "rr")}
+	b.replaced(t, "a pass", set, lvs.Delta{}, "set scheduler of tcp 192.0.2.201:80: wlc → rr")
+	b.replaced(t, "the same pass", set, lvs.Delta{}, "")
+	b.replaced(t, "a delta", nil, lvs.Delta{Set: []lvs.Entry{entry("tcp 192.0.2.202:80", "rr")}}, "set scheduler of tcp 192.0.2.202:80: wlc → rr")
+	b.replaced(t, "the same delta", nil, lvs.Delta{Set: []lvs.Entry{entry("tcp 192.0.2.202:80", "rr")}}, "")
+	b.pass(t, []lvs.Entry{entry(www, "rr"), entry(dns, "rr")}, 2, 0)
 
 	// A service is removed from the configuration while no daemon runs. The next daemon deletes it, and then forgets it.
 	b.own = mustOpen(t, b.store)
@@ -333,59 +359,5 @@ func TestReconcileSeesThroughALie(t *testing.T) {
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
 	b.fake.lie = false
 	b.pass(t, []lvs.Entry{entry(www, "rr")}, 1, 1)
-	b.drifted(t, false)
-}
-
-// If the kernel refuses one service, all others are written, the refusal is logged once, and deleted services are no longer
-// ours.
-func TestARefusedServiceStopsNoOther(t *testing.T) {
-	b := newBench(t)
-	good := entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))
-	b.pass(t, []lvs.Entry{good, entry(dns, "rr")}, 3, 0)
-	b.log.Reset()
-
-	bad := entry(other, "mh", server("192.0.2.11:80", lvs.DR, 1))
-	b.fake.fail["new-service"] = unix.ENOENT
-	report, err := b.Reconcile(t.Context(), []lvs.Entry{good, bad})
-	if lines := strings.Split(err.Error(), "\n"); len(lines) != 1 || !strings.Contains(err.Error(), "mh") {
-		t.Errorf("the error is %q, want one line that names the scheduler", err)
-	}
-	if got, ok := report.Refused[id(other)]; !ok || len(report.Refused) != 1 || len(got.Has) != 0 || got.Why == nil {
-		t.Errorf("refused %+v", report.Refused)
-	}
-	if got, want := mustOpen(t, b.store).Set(), ids(www, other); !maps.Equal(got, want) {
-		t.Errorf("own %v, want %v: what was deleted is disowned at once", got, want)
-	}
-	b.drifted(t, false) // that it is missing is known
-
-	b.log.Reset()
-	good.Servers[0].Weight = 7
-	report, err = b.Apply(t.Context(), lvs.Delta{Set: []lvs.Entry{good}})
-	if err != nil || report.Done != 1 || len(report.Refused) != 1 {
-		t.Errorf("a change of another service: %+v, %v", report, err)
-	}
-	if report, err = b.Apply(t.Context(), lvs.Delta{}); err == nil || len(report.Refused) != 1 {
-		t.Errorf("tried again: %+v, %v", report, err)
-	}
-	if got := strings.Count(b.log.String(), "\n"); got != 1 {
-		t.Errorf("%d lines, want that of the weight:\n%s", got, b.log)
-	}
-	b.fake.services = nil // ipvsadm -C
-	b.drifted(t, true)
-	clear(b.fake.fail)
-	if report, err = b.Reconcile(t.Context(), []lvs.Entry{good, bad}); err != nil || len(report.Refused) != 0 || report.Done != 4 {
-		t.Errorf("in the end: %+v, %v", report, err)
-	}
-}
-
-// If a change of a service is refused, the service stays as it was. This is no drift, and the report shows the service.
-func TestARefusedChangeLeavesTheService(t *testing.T) {
-	b := newBench(t)
-	b.pass(t, []lvs.Entry{entry(www, "rr", server("192.0.2.11:80", lvs.DR, 1))}, 2, 0)
-	b.fake.fail["set-service"] = unix.ENOENT
-	report, err := b.Apply(t.Context(), lvs.Delta{Set: []lvs.Entry{entry(www, "mh", server("192.0.2.11:80", lvs.DR, 1))}})
-	if has := report.Refused[id(www)].Has; err == nil || len(has) != 1 || has[0].Weight != 1 {
-		t.Errorf("%+v, %v", report, err)
-	}
 	b.drifted(t, false)
 }

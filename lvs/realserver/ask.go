@@ -14,7 +14,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/google/nftables"
 	"github.com/mdlayher/arp"
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
@@ -27,8 +26,8 @@ const (
 	answerWait = 200 * time.Millisecond
 	// minFrame is the length of the shortest Ethernet frame, without its checksum.
 	minFrame = 60
-	// liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES (linux/bpf.h): the kernel handles the frame as one that the interface has
-	// received.
+	// liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES (linux/bpf.h), since Linux 5.18: the kernel handles the frame as one that the
+	// interface has received.
 	liveFrames = 1 << 1
 	xdpPass    = 2
 )
@@ -36,9 +35,32 @@ const (
 // asker is the hardware address in the questions. No interface has it: its first bits mark it as locally administered.
 var asker = net.HardwareAddr{0x02, 't', 'a', 'n', 'd', 'm'}
 
+// An unclear is the error of a question that has no answer: it says why.
+type unclear string
+
+func (u unclear) Error() string { return string(u) }
+
+const (
+	oldKernel    unclear = "this kernel cannot ask itself: Linux 5.18 or newer can"
+	notPermitted unclear = "this process may not ask the kernel: it may not use BPF"
+	noAnswer     unclear = "this machine does not answer for its own address either: its kernel is older than Linux 5.18, or the rules hide that address too"
+)
+
+// cannotAsk returns why the kernel has refused BPF.
+func cannotAsk(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return notPermitted
+	}
+	return oldKernel
+}
+
 // hides asks whether an interface hides addresses: it does not answer ARP requests for them, but answers for its own address.
-// The requests arrive at the interface as if a neighbour had sent them, and so pass all rules and settings. If the kernel
-// cannot do this, hides is false.
+// The requests arrive at the interface as if a neighbour had sent them, and so pass all rules and settings. No packet leaves the
+// machine but the answers.
+//
+// This needs Linux 5.18: BPF_PROG_TEST_RUN handles the frames as received, with BPF_F_TEST_XDP_LIVE_FRAMES. Older kernels refuse
+// the call (before 5.14 they refuse its context), or run the program without that effect, so that no answer comes. Both are an
+// unclear: the caller has no other way to ask a machine about itself, and goes on as if the addresses were not hidden.
 func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	ifi, err := net.InterfaceByName(iface)
 	if err != nil {
@@ -60,7 +82,7 @@ func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 	defer conn.Close()
 	pass, err := loadPass()
 	if err != nil {
-		return false, nil // the kernel cannot do it
+		return false, cannotAsk(err)
 	}
 	defer unix.Close(pass)
 	for _, addr := range append(slices.Clone(addrs), own) {
@@ -69,7 +91,7 @@ func hides(iface string, addrs []netip.Addr, own netip.Addr) (bool, error) {
 			return false, err
 		}
 		if err := receive(pass, ifi.Index, frame); err != nil {
-			return false, nil // the kernel cannot do it
+			return false, cannotAsk(err)
 		}
 	}
 	return heard(conn, ifi.HardwareAddr, own)
@@ -84,7 +106,7 @@ func heard(conn *packet.Conn, mac net.HardwareAddr, own netip.Addr) (bool, error
 	for {
 		n, _, err := conn.ReadFrom(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false, nil // no answer even for its own address: the question failed
+			return false, noAnswer
 		}
 		if err != nil {
 			return false, fmt.Errorf("failed to listen for answers: %w", err)
@@ -162,29 +184,4 @@ func callBPF(command int, attr unsafe.Pointer, size uintptr) (int, error) {
 		return -1, errno
 	}
 	return int(r), nil
-}
-
-// changesRequests reports whether other programs have rules about ARP packets that this machine sends: rules of nftables, which
-// "arptables" may use too, or of the older arptables.
-func changesRequests() (bool, error) {
-	if names, err := os.ReadFile("/proc/thread-self/net/arp_tables_names"); err == nil && len(names) > 0 {
-		return true, nil
-	}
-	conn, err := nftables.New()
-	if err != nil {
-		return false, fmt.Errorf("failed to open nftables: %w", err)
-	}
-	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyARP)
-	if err != nil {
-		return false, nil // the kernel has none
-	}
-	for _, c := range chains {
-		if c.Table.Name == filterTable || c.Hooknum == nil || *c.Hooknum != arpHookOut {
-			continue
-		}
-		if rules, err := conn.GetRules(c.Table, c); err == nil && len(rules) > 0 {
-			return true, nil
-		}
-	}
-	return false, nil
 }

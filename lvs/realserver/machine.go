@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -50,15 +49,13 @@ type Options struct {
 // A Machine is this machine, in the network namespace of the calling thread.
 type Machine struct {
 	options Options
-	asked   struct { // the last answer of quiet
-		at     time.Time
-		config Config
-		quiet  bool
-	}
+	rules   otherRules
+	asked   answer // the last one
+	unclear string // see Unclear
 }
 
 // New returns the Machine. It has one user at a time.
-func New(o Options) *Machine { return &Machine{options: o} }
+func New(o Options) *Machine { return &Machine{options: o, rules: machineRules{}} }
 
 // Check returns the steps that Apply would take, and changes nothing. Without steps, the machine is as it should be.
 func (m *Machine) Check(c Config) ([]Step, error) {
@@ -217,29 +214,6 @@ func (m *Machine) read(c Config, settings []string) (State, Record, error) {
 	record = record.since(string(boot), s)
 	s.Quiet, err = m.quiet(c, s, record)
 	return s, record, err
-}
-
-// quiet asks whether rules of other programs hide the VIPs, once a minute at most.
-func (m *Machine) quiet(c Config, s State, r Record) (bool, error) {
-	if !s.mayBeQuiet(c, r) {
-		return false, nil
-	}
-	if time.Since(m.asked.at) < askInterval && reflect.DeepEqual(m.asked.config, c) {
-		return m.asked.quiet, nil
-	}
-	quiet, err := changesRequests()
-	for _, name := range s.silent(c) {
-		if !quiet || err != nil {
-			break
-		}
-		l, _ := s.link(name)
-		quiet = l.Up && l.own(c).IsValid()
-		if quiet {
-			quiet, err = hides(name, c.vips4(), l.own(c))
-		}
-	}
-	m.asked.at, m.asked.config, m.asked.quiet = time.Now(), c, quiet
-	return quiet, err
 }
 
 // save stores the record.

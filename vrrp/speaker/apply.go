@@ -269,7 +269,7 @@ func (l *Loop) pass(r *router, now time.Time) {
 	w := l.applied
 	if t := w.tracking[r.Config.Name]; t != r.tracking {
 		r.tracking = t
-		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted})
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted, Unsynced: t.Unsynced})
 	}
 	if c := w.standby[r.Config.Name]; c.sequence != r.standby {
 		r.standby = c.sequence

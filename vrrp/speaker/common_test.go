@@ -43,3 +43,11 @@ var (
 	addrC = netip.MustParseAddr("192.0.2.3")
 	vip   = netip.MustParseAddr("192.0.2.100")
 )
+
+// receive is receiveOn for the loop's interface.
+func (l *Loop) receive(now time.Time, b []byte) { l.receiveOn(now, l.iface, b) }
+
+// accept is acceptOn for the loop's interface.
+func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
+	l.acceptOn(now, l.iface, h, msg, d)
+}

@@ -26,6 +26,25 @@ func (r *router) measureGap(now time.Time, priority uint8) {
 	r.lastAdvert = now
 }
 
+// hearMaster notes that r has heard an advertisement, if it is a backup now.
+func (r *router) hearMaster(now time.Time) {
+	if r.Machine.State() == vrrp.Backup {
+		r.lastHeard = now
+	}
+}
+
+// measureTakeover measures how long nobody advertised, when r becomes master and sends its first advertisement.
+func (r *router) measureTakeover(now time.Time) {
+	if r.lastHeard.IsZero() {
+		return
+	}
+	took := max(0, now.Sub(r.lastHeard))
+	r.lastHeard = time.Time{}
+	r.counters.takeoverPowers[vrrp.PowerClass(took)].Add(1)
+	r.counters.takeovers[vrrp.Class(vrrp.TakeoverBounds[:], took)].Add(1)
+	r.counters.takeoverTime.Add(int64(took))
+}
+
 // noteSpoke notes an advertisement that was sent.
 func (r *router) noteSpoke(priority uint8) {
 	if priority == vrrp.PriorityLeaving {
@@ -59,11 +78,8 @@ func (l *Loop) measureLateness(r *router, now time.Time) {
 		return
 	}
 	late := max(0, now.Sub(r.due))
-	class := 0
-	for class < len(vrrp.LatenessBounds) && late > vrrp.LatenessBounds[class] {
-		class++
-	}
-	r.counters.lateness[class].Add(1)
+	r.counters.latePowers[vrrp.PowerClass(late)].Add(1)
+	r.counters.lateness[vrrp.Class(vrrp.LatenessBounds[:], late)].Add(1)
 	r.counters.late.Add(int64(late))
 	l.explainLateness(r, now)
 }

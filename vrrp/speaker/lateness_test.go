@@ -26,6 +26,7 @@ func TestLatenessIsCounted(t *testing.T) {
 	got := owner.counters.snapshot()
 	want := vrrp.Lateness{Sum: 2017*time.Millisecond + 1}
 	want.Counts[0], want.Counts[1], want.Counts[4], want.Counts[len(vrrp.LatenessBounds)] = 2, 1, 1, 1
+	want.Powers[0], want.Powers[-9*2-vrrp.FirstPower-1], want.Powers[-6*2-vrrp.FirstPower], want.Powers[1*2-vrrp.FirstPower] = 1, 2, 1, 1
 	if got.Lateness != want {
 		t.Errorf("%+v, want %+v", got.Lateness, want)
 	}
@@ -42,6 +43,60 @@ func TestLatenessIsCounted(t *testing.T) {
 	if again := owner.counters.snapshot(); again.LongestGap != got.LongestGap {
 		t.Errorf("gap %s across a fault", again.LongestGap)
 	}
+}
+
+func TestTakeoversAreMeasured(t *testing.T) {
+	l, b, _ := socketless(nil)
+	var want vrrp.Takeovers
+	expect := func(what string, took time.Duration, class, power int) {
+		t.Helper()
+		if took > 0 {
+			want.Counts[class]++
+			want.Powers[power-vrrp.FirstPower]++
+			want.Sum += took
+		}
+		if got := b.counters.snapshot(); got.Takeovers != want || b.Machine.State() != vrrp.Master {
+			t.Errorf("%s: %+v as %s, want %+v", what, got.Takeovers, b.Machine.State(), want)
+		}
+	}
+	due := func() (at time.Time) { // when it becomes master
+		for b.Machine.State() != vrrp.Master {
+			at = b.Machine.Deadline()
+			l.step(b, at, vrrp.Event{Kind: vrrp.EventTimer})
+		}
+		return at
+	}
+	at := due()
+	expect("it has heard nobody before", 0, 0, 0)
+
+	heard := func(at time.Time, priority uint8) {
+		l.receive(at, testAdvert(addrA, 51, priority, 100*time.Millisecond))
+	}
+	for range 3 {
+		at = at.Add(100 * time.Millisecond)
+		heard(at, 200)
+	}
+	took := due().Sub(at)
+	if took < 300*time.Millisecond || took > 400*time.Millisecond {
+		t.Fatalf("the master is dead after %s", took)
+	}
+	expect("the master has died", took, 5, -2) // up to 500 ms
+
+	at = at.Add(time.Second)
+	heard(at, 200)
+	heard(at.Add(10*time.Millisecond), vrrp.PriorityLeaving)
+	took = due().Sub(at.Add(10 * time.Millisecond))
+	expect("the master has left", took, 3, -4*2) // up to 100 ms, and up to 2^-4 s
+	heard(at.Add(100*time.Millisecond), 50)
+	if !b.lastHeard.IsZero() {
+		t.Error("a master measures from what another master advertised")
+	}
+	at = at.Add(time.Second)
+	heard(at, 200)
+	l.step(b, at.Add(time.Millisecond), vrrp.Event{Kind: vrrp.EventFault, Cause: &vrrp.Cause{Kind: vrrp.FaultTracked, Text: "x"}})
+	l.step(b, at.Add(time.Hour), vrrp.Event{Kind: vrrp.EventUp, Source: addrB})
+	due()
+	expect("it was in fault and has heard nobody since", 0, 0, 0)
 }
 
 func TestLateLoopSaysWhy(t *testing.T) {

@@ -168,12 +168,17 @@ func (l *Loop) tunePaths(now time.Time) {
 	}
 	for _, r := range l.routers {
 		for i := range r.paths {
-			if fault := l.pathFault(r, i); fault != r.paths[i].fault {
-				r.paths[i].fault = fault
-				r.pathFaults++
-			}
+			l.findFault(r, i)
 		}
 		l.tell(r)
+	}
+}
+
+// findFault finds out whether a path can be used.
+func (l *Loop) findFault(r *router, i int) {
+	if fault := l.pathFault(r, i); fault != r.paths[i].fault {
+		r.paths[i].fault = fault
+		r.pathFaults++
 	}
 }
 
@@ -262,6 +267,7 @@ func (l *Loop) sendByPaths(r *router, now time.Time) (sent bool) {
 		p, path := &r.paths[i], &r.Config.Heartbeat[i]
 		if path.Peer.IsValid() && p.carrier != nil && now.Sub(p.looked) >= sourcePause {
 			l.findSource(r, i, now) // the routes may have changed
+			l.findFault(r, i)
 		}
 		if p.carrier == nil || p.carrier.conn == nil || !p.source.IsValid() || p.carrier.iface != routedPaths && p.carrier.link.FaultCause().Kind != 0 {
 			continue

@@ -147,14 +147,15 @@ func TestTwoPaths(t *testing.T) {
 			started := time.Now()
 			s.cut(0, true)
 			s.cut(1, true)
+			cut := time.Now() // a command to a switch waits for those of other tests
 			took := s.b.awaitState(51, vrrp.Master)
 			doubted := took.at.Sub(took.Doubted)
 			if i := slices.IndexFunc(s.b.notified(51), func(st sighting) bool { return st.Doubted.Equal(took.Doubted) }); took.Doubted.Before(started) ||
 				s.b.notified(51)[i].State != vrrp.Backup || doubted < s.interval/2 {
 				t.Errorf("it doubted its master %s before it took over", doubted)
 			}
-			if took.Cause.Kind != vrrp.CauseSilence || took.at.Sub(started) > s.down {
-				t.Errorf("%s after %s", took.Reason, took.at.Sub(started))
+			if took.Cause.Kind != vrrp.CauseSilence || took.at.Sub(cut) > s.down {
+				t.Errorf("%s, %s after the second cut", took.Reason, took.at.Sub(cut))
 			}
 		})
 	}
@@ -189,5 +190,20 @@ func TestPathDown(t *testing.T) {
 	last := s.b.await(51, "no paths", func(st vrrp.Status) bool { return len(st.Paths) == 0 })
 	if last.State != vrrp.Master || !last.Since.Equal(took.Since) {
 		t.Errorf("%s since %s", last.State, last.Since)
+	}
+}
+
+// A path whose route is gone is down from the next advertisement on, although nothing else has changed.
+func TestRouteToPeerIsGone(t *testing.T) {
+	c := fastConfig(51, 150)
+	c.Heartbeat = []vrrp.Path{{Peer: netip.AddrFrom4([4]byte{255, 255, 255, 255})}} // nobody may send there: there never is a source
+	l, r := New("eth0", Options{}), newRouter(c)
+	p := &r.paths[0]
+	p.carrier = &carrier{iface: routedPaths, conn: newConn(routedPaths, 0)}
+	p.carrier.conn.all[socket4].fd = 0                       // as if it were open: nothing is sent
+	p.source, p.looked = addrA, time.Now().Add(-time.Minute) // there was a route
+	before := r.pathFaults
+	if l.sendByPaths(r, time.Now()) || !strings.Contains(p.fault, "there is no route to 255.255.255.255") || r.pathFaults == before {
+		t.Errorf("fault %q, changed %d times", p.fault, r.pathFaults-before)
 	}
 }

@@ -68,18 +68,10 @@ func (l *Loop) broken(now time.Time, c *conn, which int, err error) {
 	l.reopen = now
 }
 
-// receive is receiveOn for the loop's interface.
-func (l *Loop) receive(now time.Time, b []byte) { l.receiveOn(now, l.iface, b) }
-
 // receiveOn handles an IPv4 packet, header included, from an interface or routedPaths.
 func (l *Loop) receiveOn(now time.Time, iface string, b []byte) {
 	h, msg, d := parseIPv4(b)
 	l.acceptOn(now, iface, h, msg, d)
-}
-
-// accept is acceptOn for the loop's interface.
-func (l *Loop) accept(now time.Time, h vrrp.Header, msg []byte, d vrrp.Drop) {
-	l.acceptOn(now, l.iface, h, msg, d)
 }
 
 // acceptOn passes a message to the router of its VRID, or counts why it is dropped. If the reason to drop it is already known,
@@ -129,6 +121,7 @@ func (l *Loop) acceptOn(now time.Time, iface string, h vrrp.Header, msg []byte, 
 	was := r.Machine.State()
 	l.step(r, now, vrrp.Event{Kind: vrrp.EventAdvert, Path: h.Path, Source: h.Source, Priority: l.packet.Priority, Interval: l.packet.Interval})
 	r.counters.withheld.Store(r.Machine.Withheld())
+	r.hearMaster(now)
 	bothMaster := was == vrrp.Master && r.Machine.State() == vrrp.Master
 	if changed, s := r.DiagnoseAdvert(now, h, &l.packet, bothMaster); changed {
 		l.reportWarnings(r, now, h, s)

@@ -39,6 +39,7 @@ type router struct {
 	doubted time.Time // as in status
 
 	lastAdvert time.Time     // its last advertisement as master; the zero time: none since it became that
+	lastHeard  time.Time     // the last advertisement that it heard as backup; the zero time: none since it was master or in fault
 	spoke      *atomic.Int64 // see Options.Spoke
 
 	due  time.Time // the machine's deadline as the heap knows it
@@ -73,7 +74,7 @@ func (r *router) refresh() *vrrp.Status {
 		old.Master == m.Master() && old.EffectivePriority == m.Priority() && old.Tracking == r.tracking &&
 		old.Since.Equal(m.Since()) && old.Priority == r.Config.Priority && old.AdvertInterval == r.Config.AdvertInterval &&
 		old.HMAC.SameAs(&r.Config.HMAC) && slices.Equal(old.VIPs, r.Config.VIPs) && old.RivalHeard.Equal(r.RivalHeard()) && old.Doubted.Equal(r.doubted) && old.TwoMasters == r.TwoMasters() &&
-		old.Silent == m.Silent() && old.Claim == m.Claim() && slices.Equal(old.WireWarnings, r.Warnings()) &&
+		old.Silent == m.Silent() && old.Claim == m.Claim() && old.Held == m.Held() && old.Preempts == m.Preempts() && slices.Equal(old.WireWarnings, r.Warnings()) &&
 		r.pathsTold == [2]uint64{m.PathChanges(), r.pathFaults} {
 		return nil
 	}
@@ -84,7 +85,7 @@ func (r *router) refresh() *vrrp.Status {
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(),
 		Cause: m.Cause(), Reason: m.Cause().String(), HMAC: r.Config.HMAC.Public(),
 		AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), Contested: r.Contested(), Doubted: r.doubted,
-		TwoMasters: r.TwoMasters(), Silent: m.Silent(), Claim: m.Claim(),
+		TwoMasters: r.TwoMasters(), Silent: m.Silent(), Claim: m.Claim(), Held: m.Held(), Preempts: m.Preempts(),
 		Warnings: r.Warnings(), WireWarnings: r.Warnings(), Paths: r.pathStatus(),
 		Counters: r.counters.snapshot(),
 	}

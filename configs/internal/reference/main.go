@@ -118,7 +118,7 @@ func (w *writer) document(indent, path string) {
 		return
 	}
 	delete(w.pending, path)
-	for paragraph := range strings.SplitSeq(comment(w.keys[path]), "\n") {
+	for paragraph := range strings.SplitSeq(w.keys[path].Description(), "\n") {
 		line := indent + "#"
 		for word := range strings.FieldsSeq(paragraph) {
 			if len([]rune(line))+1+len([]rune(word)) > width {
@@ -129,25 +129,4 @@ func (w *writer) document(indent, path string) {
 		}
 		fmt.Fprintln(w, line)
 	}
-}
-
-// comment describes a key: what it is for, its values, and its default.
-func comment(k toml.Key) string {
-	text := k.Doc
-	switch {
-	case k.Type == toml.ArrayOfTables && k.Required:
-		return text + "\nAt least one of these tables is required."
-	case k.Type == toml.ArrayOfTables:
-		return text + "\nThere may be any number of these tables."
-	case k.Type == toml.TableName && k.Values == "":
-		return text
-	}
-	text += "\n"
-	if k.OnlyFor != "" {
-		text += "Only for " + k.OnlyFor + ". "
-	}
-	if k.Required {
-		return text + "Required: " + k.Values + "."
-	}
-	return text + "Values: " + k.Values + ". Default: " + k.Default + k.Unset + "."
 }

@@ -42,6 +42,30 @@ func (k Key) Split() (parent, name string) {
 // IsTable reports whether the key holds other keys.
 func (k Key) IsTable() bool { return k.Type == TableName || k.Type == ArrayOfTables }
 
+// IsArray reports whether the key is an array of tables.
+func (k Key) IsArray() bool { return k.Type == ArrayOfTables }
+
+// Description returns what the key is for, its values, and its default. Each line is a paragraph.
+func (k Key) Description() string {
+	text := k.Doc
+	switch {
+	case k.Type == ArrayOfTables && k.Required:
+		return text + "\nAt least one of these tables is required."
+	case k.Type == ArrayOfTables:
+		return text + "\nThere may be any number of these tables."
+	case k.Type == TableName && k.Values == "":
+		return text
+	}
+	text += "\n"
+	if k.OnlyFor != "" {
+		text += "Only for " + k.OnlyFor + ". "
+	}
+	if k.Required {
+		return text + "Required: " + k.Values + "."
+	}
+	return text + "Values: " + k.Values + ". Default: " + k.Default + k.Unset + "."
+}
+
 // below returns keys with their paths below a table.
 func below(table string, keys []Key) []Key {
 	all := slices.Clone(keys)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +29,20 @@ func Target(typ healthcheck.Type, addr netip.AddrPort, timeout time.Duration, ch
 	c.Interval, c.Timeout = max(c.Interval, timeout), timeout
 	change(&c)
 	return healthcheck.Target{ID: "s", Addr: addr, Config: c}
+}
+
+// patience is the timeout of a check that ends by itself, however busy the machine is.
+const patience = 30 * time.Second
+
+// Timeout returns the timeout of a check whose reason is known: the one of limits that the reason names, since the check then needs all
+// of it. Any other check ends by itself, and the timeout must not end it before that.
+func Timeout(reason string, limits ...time.Duration) time.Duration {
+	for _, limit := range limits {
+		if strings.Contains(reason, limit.String()) {
+			return limit
+		}
+	}
+	return patience
 }
 
 // HTTPTarget returns a target of type http.
@@ -120,6 +135,32 @@ func Hear(answer string) func(*net.TCPConn) {
 // UntilGone is a server that waits for the client to end the connection.
 func UntilGone[C net.Conn](c C) { _, _ = io.Copy(io.Discard, c) }
 
+// Closed returns an address of the loopback interface where nobody listens: TCP connections to it are refused. Until the test ends, the
+// kernel gives the port to nobody who asks for any free port, nor to a connection that goes out.
+func Closed(t *testing.T) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	return addrOf(t, fd)
+}
+
+// addrOf returns the address of a socket on the loopback interface.
+func addrOf(t *testing.T, fd int) netip.AddrPort {
+	t.Helper()
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := name.(*unix.SockaddrInet4)
+	return netip.AddrPortFrom(netip.AddrFrom4(is.Addr), uint16(is.Port))
+}
+
 // NoChildren fails the test if this process has a child, or one that it has not waited for.
 func NoChildren(t *testing.T) {
 	t.Helper()
@@ -151,11 +192,7 @@ func FullServer(t *testing.T) netip.AddrPort {
 	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(name.(*unix.SockaddrInet4).Port))
+	addr := addrOf(t, fd)
 	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func TestManyProbes(t *testing.T) {
 		case 1:
 			target.Config.Type = healthcheck.TCP
 		case 2:
-			target = probetest.HTTPTarget(silent, 200*time.Millisecond)
+			target = probetest.HTTPTarget(silent, time.Second)
 		}
 		target.ID = fmt.Sprint(i % 3)
 		if _, ok := launch(g, target, now); !ok {
@@ -89,7 +89,7 @@ func TestManyProbes(t *testing.T) {
 		}
 	}
 	want := map[string]healthcheck.Result{
-		"0": healthcheck.Pass("status 200"), "1": healthcheck.Pass("connected"), "2": probetest.Fail("timeout after 200ms while waiting for the response"),
+		"0": healthcheck.Pass("status 200"), "1": healthcheck.Pass("connected"), "2": probetest.Fail("timeout after 1s while waiting for the response"),
 	}
 	all := g.collect(n)
 	for _, e := range all {

@@ -5,6 +5,7 @@ package script
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,9 +35,10 @@ func TestCommands(t *testing.T) {
 		{"its own variables", `echo $TANDEM_EVENT; echo ${HOME:+home}`, []string{"master", "home"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			limit := 10 * time.Second
+			limit := 30 * time.Second
 			if strings.Contains(tt.problem, "too long") {
-				limit = 300 * time.Millisecond
+				t.Parallel()
+				limit = 2 * time.Second // on a busy machine it must print before that
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -59,15 +61,21 @@ func TestCommands(t *testing.T) {
 
 // What a command leaves behind is dead when Run returns, so that the next one does not run beside it.
 func TestCommandsThatFork(t *testing.T) {
-	for name, script := range map[string]string{
-		"in its process group":      "sleep 100 >/dev/null 2>&1 & echo $!",
-		"in a session, with output": "setsid sh -c 'echo $$; sleep 100' & sleep 0.2",
-		"and it hangs":              "setsid sh -c 'echo $$; sleep 100' >&1 & sleep 100",
+	said := filepath.Join(t.TempDir(), "said")
+	for name, tt := range map[string]struct {
+		script string
+		limit  time.Duration
+	}{
+		"in its process group": {"sleep 100 >/dev/null 2>&1 & echo $!", 30 * time.Second},
+		"in a session, with output": {
+			"setsid sh -c 'echo $$; : > " + said + "; sleep 100' & until [ -e " + said + " ]; do sleep 0.01; done", 30 * time.Second,
+		},
+		"and it hangs": {"setsid sh -c 'echo $$; sleep 100' >&1 & sleep 100", time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 			defer cancel()
-			lines, _ := shell(script).Run(ctx)
+			lines, _ := shell(tt.script).Run(ctx)
 			if len(lines) != 1 {
 				t.Fatalf("%q", lines)
 			}

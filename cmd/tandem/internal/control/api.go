@@ -3,7 +3,25 @@
 // Package control sends requests and commands to a running director: JSON over HTTP over a unix socket.
 package control
 
-import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+import (
+	"github.com/tandem-lvs/tandem/cmd/tandem/client"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+)
+
+// A Client is that of package client, which other programs can use too.
+type Client = client.Client
+
+// NewClient returns a client of the director at the unix socket path.
+func NewClient(path string) *Client { return client.New(path) }
+
+// The errors of a Client.
+var (
+	ErrNoDirector = client.ErrNoDirector
+	ErrSilent     = client.ErrSilent
+	ErrBroken     = client.ErrBroken
+	ErrDropped    = client.ErrDropped
+	ErrUnanswered = client.ErrUnanswered
+)
 
 // The messages. Package api defines them, for packages that must not import sockets.
 type (
@@ -16,6 +34,7 @@ type (
 	Refusal         = api.Refusal
 	Path            = api.Path
 	Asked           = api.Asked
+	SyncWait        = api.SyncWait
 	Answer          = api.Answer
 	Track           = api.Track
 	Service         = api.Service
@@ -29,6 +48,8 @@ type (
 	Action          = api.Action
 	ServerCommand   = api.ServerCommand
 	ServerState     = api.ServerState
+	Selection       = api.Selection
+	RoutersDone     = api.RoutersDone
 	PlanRequest     = api.PlanRequest
 	Plan            = api.Plan
 	PlanLine        = api.PlanLine
@@ -37,6 +58,7 @@ type (
 	ProbedCause     = api.ProbedCause
 	ApplyRequest    = api.ApplyRequest
 	RollbackRequest = api.RollbackRequest
+	WaitingRevision = api.WaitingRevision
 	Applied         = api.Applied
 	Wait            = api.Wait
 	Revision        = api.Revision
@@ -57,6 +79,10 @@ type (
 	PeerDrift       = api.PeerDrift
 	PeerHalf        = api.PeerHalf
 	Clock           = api.Clock
+	Drill           = api.Drill
+	DrillNews       = api.DrillNews
+	DrillHeard      = api.DrillHeard
+	DrillUnderWay   = api.DrillUnderWay
 )
 
 // The actions of operators on a real server.

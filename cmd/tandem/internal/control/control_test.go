@@ -3,16 +3,21 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 )
 
 // diskFull is why the fake director cannot store its commands.
@@ -26,6 +31,22 @@ type fakeDirector struct {
 }
 
 func (f *fakeDirector) Status() Status { return Status{Name: "lb1", Version: "v1"} }
+
+// peerRefuses is a question that the fake peer refuses, and peerVanishes one whose answer is lost.
+const peerRefuses, peerVanishes = "refuse", "vanish"
+
+func (f *fakeDirector) AskPeer(_ context.Context, by string, to message.Ability, question any) ([]byte, error) {
+	f.by, f.asked = by, []string{string(to), fmt.Sprintf("%+v", question)}
+	if r, ok := question.(ApplyRequest); ok && r.Plan == peerRefuses {
+		return nil, errors.Join(errors.New("lb2: one"), errors.New("lb2: two"))
+	} else if ok && r.Plan == peerVanishes {
+		return nil, fmt.Errorf("lb2 did not answer%w", ErrUnanswered)
+	}
+	if to == message.AskHistory {
+		return []byte(`[{"director": "lb2", "colour": 7}]`), nil
+	}
+	return []byte(`{"name": "lb2", "id": "0f3c9a51d2e7", "revision": 3, "colour": 7}`), nil
+}
 
 func (f *fakeDirector) Reload(by string) (Applied, error) {
 	f.by = by
@@ -62,7 +83,7 @@ func (f *fakeDirector) Plan(r PlanRequest) (Plan, error) {
 func (f *fakeDirector) Failover(by string, routers []string) (RoutersDone, error) {
 	f.by = by
 	f.asked = routers
-	return RoutersDone{[]string{"web"}, diskFull}, f.failover
+	return RoutersDone{Routers: []string{"web"}, NotRemembered: diskFull}, f.failover
 }
 
 func (f *fakeDirector) Release(by string, routers []string) (RoutersDone, error) {
@@ -71,9 +92,19 @@ func (f *fakeDirector) Release(by string, routers []string) (RoutersDone, error)
 	return RoutersDone{Routers: routers}, nil
 }
 
+func (f *fakeDirector) TellDrill(n DrillNews) error {
+	f.by, f.asked = n.Drill.By, []string{string(n.Step), n.Drill.Kind}
+	return f.failover
+}
+
 func (f *fakeDirector) History(q HistoryQuery) ([]Event, error) {
-	f.asked = []string{parameters(q)}
+	f.asked = []string{wordsOf(q)}
 	return []Event{{Time: q.Since, What: "became master"}}, f.failover
+}
+
+// wordsOf is a query in words.
+func wordsOf(q HistoryQuery) string {
+	return q.Since.UTC().Format(time.RFC3339Nano) + " " + q.Router + " " + q.Service
 }
 
 func (f *fakeDirector) Events(HistoryQuery) (EventStream, error) { return f.stream, f.failover }
@@ -150,6 +181,47 @@ func TestPlanTravels(t *testing.T) {
 	}
 }
 
+// TestQuestionsToThePeer: what is asked arrives, members that only another version knows are left out, and a lost answer is no refusal.
+func TestQuestionsToThePeer(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	since := time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
+	for name, ask := range map[string]func() (any, error){
+		"status {}": func() (any, error) { s, err := c.PeerStatus(t.Context()); return s.Name, err },
+		"history {Since:2026-11-22 03:00:00 +0000 UTC Router:web Service:}": func() (any, error) {
+			all, err := c.PeerHistory(t.Context(), HistoryQuery{Since: since, Router: "web"})
+			return all[0].Director, err
+		},
+		"plan {File:t.toml Text:x Matches:map[] Included:map[] Name: Own:true Revision:0 Former: NoProbe:false}": func() (any, error) {
+			p, err := c.PeerPlan(t.Context(), PlanRequest{File: "t.toml", Text: "x", Own: true})
+			return p.ID, err
+		},
+		"apply {Plan:p ConfirmSeconds:5}": func() (any, error) {
+			a, err := c.PeerApply(t.Context(), ApplyRequest{Plan: "p", ConfirmSeconds: 5})
+			return a.Revision, err
+		},
+		"confirm {Revision:3}": func() (any, error) {
+			a, err := c.PeerConfirm(t.Context(), WaitingRevision{Revision: 3})
+			return a.Revision, err
+		},
+		"rollback {Revision:3}": func() (any, error) {
+			a, err := c.PeerRollback(t.Context(), WaitingRevision{Revision: 3})
+			return a.Revision, err
+		},
+	} {
+		is, err := ask()
+		if said := fmt.Sprint(is); err != nil || !slices.Contains([]string{"lb2", "3", "0f3c9a51d2e7"}, said) || strings.Join(d.asked, " ") != name {
+			t.Errorf("%s: %v, %v, asked %q", name, is, err, d.asked)
+		}
+	}
+	if _, err := c.PeerApply(t.Context(), ApplyRequest{Plan: peerRefuses}); err == nil || err.Error() != "lb2: one\nlb2: two" || errors.Is(err, ErrUnanswered) {
+		t.Errorf("a refusal: %v", err)
+	}
+	if _, err := c.PeerApply(t.Context(), ApplyRequest{Plan: peerVanishes}); !errors.Is(err, ErrUnanswered) {
+		t.Errorf("a lost answer: %v", err)
+	}
+}
+
 func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -222,6 +294,24 @@ func TestCommandsOnServers(t *testing.T) {
 	}
 }
 
+// TestNewsOfDrills: the director hears them, and who makes the drill.
+func TestNewsOfDrills(t *testing.T) {
+	d := &fakeDirector{}
+	c := serve(t, d)
+	n := DrillNews{Step: "began", Drill: Drill{Kind: "freeze", By: "alice"}}
+	if err := c.TellDrill(t.Context(), n); err != nil || !slices.Equal(d.asked, []string{"began", "freeze"}) || d.by != "alice" {
+		t.Errorf("%v, asked for %v by %s", err, d.asked, d.by)
+	}
+	n.Drill.By = ""
+	if err := c.TellDrill(t.Context(), n); err != nil || d.by == "" || d.by == "alice" {
+		t.Errorf("%v, by %q", err, d.by)
+	}
+	d.failover = errors.New("no such step")
+	if err := c.TellDrill(t.Context(), n); err == nil || err.Error() != "no such step" {
+		t.Errorf("a refusal: %v", err)
+	}
+}
+
 func TestClientDoesNotWaitForEver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stopped.sock")
 	l, err := net.Listen("unix", path) // and nobody accepts
@@ -233,6 +323,35 @@ func TestClientDoesNotWaitForEver(t *testing.T) {
 	defer cancel()
 	if _, err := NewClient(path).Status(ctx); err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestKilledInTheMiddle: a director that is killed when it has a command may have carried it out. The error says so.
+func TestKilledInTheMiddle(t *testing.T) {
+	for name, answer := range map[string]string{"no answer": "", "half an answer": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"} {
+		path := filepath.Join(t.TempDir(), "killed.sock")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+				t.Error(err)
+			}
+			_, _ = io.WriteString(conn, answer)
+			_ = conn.Close()
+		}()
+		if _, err := NewClient(path).Confirm(t.Context()); !errors.Is(err, ErrBroken) || errors.Is(err, ErrNoDirector) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = l.Close()
+		<-ended
 	}
 }
 

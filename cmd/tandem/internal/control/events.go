@@ -3,22 +3,22 @@
 package control
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 )
 
 // The names of the parameters of a HistoryQuery.
 const (
-	sinceParameter   = "since"
-	routerParameter  = "router"
-	serviceParameter = "service"
+	sinceParameter   = api.SinceParameter
+	routerParameter  = api.RouterParameter
+	serviceParameter = api.ServiceParameter
 )
 
 const (
@@ -26,15 +26,10 @@ const (
 	streamPatience = 10 * time.Second
 	// streamPulse is the pause after which a comment is sent, so that a reader that has gone is noticed.
 	streamPulse = 30 * time.Second
-	// maxEventLine is the maximum length of a line of a stream.
-	maxEventLine = 1 << 20
 )
 
 // droppedEvent is the type of the last event of a stream whose reader was too slow.
-const droppedEvent = "dropped"
-
-// ErrDropped says that a director has ended a stream of events, because this reader was too slow.
-var ErrDropped = errors.New("the director has dropped this reader of events, because it was too slow: events are missing")
+const droppedEvent = api.DroppedEvent
 
 // historyQuery reads a query from a request.
 func historyQuery(values url.Values) (q HistoryQuery, err error) {
@@ -53,21 +48,6 @@ func historyQuery(values url.Values) (q HistoryQuery, err error) {
 		}
 	}
 	return q, nil
-}
-
-// parameters is the inverse of historyQuery.
-func parameters(q HistoryQuery) string {
-	values := make(url.Values)
-	if !q.Since.IsZero() {
-		values.Set(sinceParameter, q.Since.Format(time.RFC3339Nano))
-	}
-	if q.Router != "" {
-		values.Set(routerParameter, q.Router)
-	}
-	if q.Service != "" {
-		values.Set(serviceParameter, q.Service)
-	}
-	return "?" + values.Encode()
 }
 
 // query reads the query of a request. If that fails it answers with the error and returns false.
@@ -151,58 +131,4 @@ func frame(ev Event) []byte {
 		return nil // only a time after the year 9999 can cause one
 	}
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", ev.Kind, text)
-}
-
-// History returns the selected events, the oldest first.
-func (c *Client) History(ctx context.Context, q HistoryQuery) ([]Event, error) {
-	return ask[[]Event](ctx, c, http.MethodGet, historyPath+parameters(q), nil)
-}
-
-// Events calls each for events as they happen, until ctx ends or each returns an error. If the query has a Since, the events
-// since then come first. The error is ErrDropped if this reader was too slow.
-func (c *Client) Events(ctx context.Context, q HistoryQuery, each func(Event) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://tandem"+eventsPath+parameters(q), nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return c.explain(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var f Failure
-		if json.NewDecoder(resp.Body).Decode(&f) != nil || len(f.Problems) == 0 {
-			return fmt.Errorf("the director answered %s", resp.Status)
-		}
-		return &refusal{f}
-	}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxEventLine)
-	kind := ""
-	for lines.Scan() {
-		name, value, _ := bytes.Cut(lines.Bytes(), []byte(": "))
-		switch string(name) {
-		case "event":
-			kind = string(value)
-		case "data":
-			if kind == droppedEvent {
-				return ErrDropped
-			}
-			var ev Event
-			if err := json.Unmarshal(value, &ev); err != nil {
-				return fmt.Errorf("failed to read the director's answer: %w", err)
-			}
-			if err := each(ev); err != nil {
-				return err
-			}
-		}
-	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("the director has ended the stream of events: %w", err)
-	}
-	return errors.New("the director has ended the stream of events")
 }

@@ -16,11 +16,11 @@ func TestHistoryTravels(t *testing.T) {
 	c := serve(t, d)
 	q := HistoryQuery{Since: time.Date(2026, 11, 22, 3, 0, 0, 5, time.UTC), Router: "a&b", Service: "www/[2001:db8::1]:80"}
 	events, err := c.History(t.Context(), q)
-	if err != nil || len(events) != 1 || !events[0].Time.Equal(q.Since) || d.asked[0] != parameters(q) {
+	if err != nil || len(events) != 1 || !events[0].Time.Equal(q.Since) || d.asked[0] != wordsOf(q) {
 		t.Errorf("got %+v, %v; asked for %q", events, err, d.asked)
 	}
 	for _, wrong := range []string{"?since=yesterday", "?server=x"} {
-		if _, err := c.do(t.Context(), "GET", historyPath+wrong, nil); err == nil || !strings.Contains(err.Error(), "want") {
+		if _, err := c.Do(t.Context(), "GET", historyPath+wrong, nil); err == nil || !strings.Contains(err.Error(), "want") {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

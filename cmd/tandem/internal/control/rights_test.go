@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/client"
 )
 
 func TestRights(t *testing.T) {
@@ -55,31 +57,31 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// as returns a client that connects as another user. The kernel keeps the identity of the thread that connected.
-func as(t *testing.T, c *Client, uid, gid int, groups ...uint32) *Client {
+// as returns a client that connects as another user.
+func as(t *testing.T, s *Socket, uid, gid int, groups ...uint32) *Client {
 	t.Helper()
-	other := NewClient(c.path)
-	other.http.Transport = &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			type result struct {
-				conn net.Conn
-				err  error
+	return client.NewOver(s.path, &http.Transport{DisableKeepAlives: true, DialContext: dialAs(s, uid, gid, groups...)})
+}
+
+// dialAs connects as another user. The kernel keeps the identity of the thread that connected.
+func dialAs(s *Socket, uid, gid int, groups ...uint32) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		type result struct {
+			conn net.Conn
+			err  error
+		}
+		dialled := make(chan result, 1)
+		go func() {
+			runtime.LockOSThread() // and never unlock it: the thread ends with this goroutine
+			conn, err := net.Conn(nil), become(uid, gid, groups)
+			if err == nil {
+				conn, err = net.Dial("unix", s.path)
 			}
-			dialled := make(chan result, 1)
-			go func() {
-				runtime.LockOSThread() // and never unlock it: the thread ends with this goroutine
-				conn, err := net.Conn(nil), become(uid, gid, groups)
-				if err == nil {
-					conn, err = net.Dial("unix", c.path)
-				}
-				dialled <- result{conn, err}
-			}()
-			r := <-dialled
-			return r.conn, r.err
-		},
+			dialled <- result{conn, err}
+		}()
+		r := <-dialled
+		return r.conn, r.err
 	}
-	return other
 }
 
 // become changes the user and groups of this thread alone.
@@ -101,18 +103,18 @@ func become(uid, gid int, groups []uint32) error {
 func TestUsersOfTheSocket(t *testing.T) {
 	d := &fakeDirector{}
 	root, s := serveSocket(t, d)
-	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(root.path))), 0o755); err != nil { // of this test alone
+	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(s.path))), 0o755); err != nil { // of this test alone
 		t.Fatal(err)
 	}
 	const reader, admin = 4711, 4712
-	stranger := as(t, root, 4001, 4001)
-	readers := as(t, root, 4001, 4001, 1, 2, reader)
+	stranger := as(t, s, 4001, 4001)
+	readers := as(t, s, 4001, 4001, 1, 2, reader)
 	many := []uint32{reader}
 	for i := range uint32(200) { // more than fit into the first attempt
 		many = append(many, 5000+i)
 	}
-	admins := as(t, root, 4001, 4001, append(many[1:], admin)...)
-	byPrimary := as(t, root, 4001, admin)
+	admins := as(t, s, 4001, 4001, append(many[1:], admin)...)
+	byPrimary := as(t, s, 4001, admin)
 	try := func(c *Client) (can string) {
 		if _, err := c.Status(t.Context()); err == nil {
 			can = "read"
@@ -188,13 +190,13 @@ func TestAllowNamesAMissingGroup(t *testing.T) {
 func TestUsersLeaveRoomForRoot(t *testing.T) {
 	root, s := serveSocket(t, &fakeDirector{})
 	s.users.Store(maxUsers - 1) // as if they were there
-	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(root.path))), 0o755); err != nil {
+	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(s.path))), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(root.path, 0o666); err != nil {
+	if err := os.Chmod(s.path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	dial := as(t, root, 4001, 4001).http.Transport.(*http.Transport).DialContext
+	dial := dialAs(s, 4001, 4001)
 	last, err := dial(t.Context(), "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +226,7 @@ func TestUsersLeaveRoomForRoot(t *testing.T) {
 // TestGarbageDoesNoHarm: what is no request is refused or hung up on, and the next request is answered.
 func TestGarbageDoesNoHarm(t *testing.T) {
 	d := &fakeDirector{}
-	c := serve(t, d)
+	c, s := serveSocket(t, d)
 	for name, text := range map[string][]byte{
 		"nothing":         nil,
 		"bytes":           bytes.Repeat([]byte{0, 0xff, '\n'}, 1<<16),
@@ -237,7 +239,7 @@ func TestGarbageDoesNoHarm(t *testing.T) {
 		"a path upwards":  []byte("GET /v1/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"),
 		"a negative size": []byte("POST /v1/release HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n"),
 	} {
-		conn, err := net.Dial("unix", c.path)
+		conn, err := net.Dial("unix", s.path)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}

@@ -5,23 +5,33 @@ package control
 import (
 	_ "embed"
 	"net/http"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 )
 
-// The paths of the control socket's HTTP interface.
+// The paths are those of package api.
 const (
-	specPath     = "/openapi.json"
-	statusPath   = "/v1/status"
-	reloadPath   = "/v1/reload"
-	planPath     = "/v1/plan"
-	applyPath    = "/v1/apply"
-	confirmPath  = "/v1/confirm"
-	rollbackPath = "/v1/rollback"
-	configPath   = "/v1/config"
-	failoverPath = "/v1/failover"
-	releasePath  = "/v1/release"
-	serversPath  = "/v1/servers"
-	historyPath  = "/v1/history"
-	eventsPath   = "/v1/events"
+	specPath         = api.SpecPath
+	statusPath       = api.StatusPath
+	reloadPath       = api.ReloadPath
+	planPath         = api.PlanPath
+	applyPath        = api.ApplyPath
+	confirmPath      = api.ConfirmPath
+	rollbackPath     = api.RollbackPath
+	configPath       = api.ConfigPath
+	failoverPath     = api.FailoverPath
+	releasePath      = api.ReleasePath
+	serversPath      = api.ServersPath
+	historyPath      = api.HistoryPath
+	drillPath        = api.DrillPath
+	eventsPath       = api.EventsPath
+	peerStatusPath   = api.PeerStatusPath
+	peerHistoryPath  = api.PeerHistoryPath
+	peerPlanPath     = api.PeerPlanPath
+	peerApplyPath    = api.PeerApplyPath
+	peerConfirmPath  = api.PeerConfirmPath
+	peerRollbackPath = api.PeerRollbackPath
 )
 
 // A route is one endpoint of the interface. The server, and the description in openapi.json, are made from the routes.
@@ -42,7 +52,7 @@ type parameter struct {
 }
 
 // serverParameter is the parameter of a request about a real server.
-const serverParameter = "server"
+const serverParameter = api.ServerParameter
 
 // routes are all endpoints.
 var routes = []route{
@@ -90,12 +100,35 @@ var routes = []route{
 		method: http.MethodPost, path: serversPath, access: changes, handle: handleServerCommand, body: ServerCommand{}, answer: ServerState{},
 		summary: "Changes a real server. It answers with the server's state when the kernel's table has the change and the command is stored.",
 	}, {
+		method: http.MethodPost, path: drillPath, access: changes, handle: handleDrill, body: DrillNews{}, answer: DrillHeard{},
+		summary: "Takes the news about a drill of this director: tandem drill tells when it begins, is undone, and ends. It makes no drill.",
+	}, {
 		method: http.MethodGet, path: historyPath, access: reads, handle: handleHistory, answer: []Event(nil), parameters: queryParameters,
 		summary: "What has happened, the oldest first.",
 	}, {
 		method: http.MethodGet, path: eventsPath, access: reads, handle: handleEvents, parameters: queryParameters,
 		summary: "Server-sent events: those since then, and those that happen from now on. The type of each is its kind, the data is an " +
 			"Event. A reader that is too slow gets an event of type dropped, and the stream ends. At most 16 readers can follow.",
+	}, {
+		method: http.MethodGet, path: peerStatusPath, access: reads, handle: askPeer[struct{}, Status](message.AskStatus), answer: Status{},
+		summary: "The state of the other director of the pair, as it tells it.",
+	}, {
+		method: http.MethodGet, path: peerHistoryPath, access: reads, handle: handlePeerHistory, answer: []Event(nil), parameters: queryParameters,
+		summary: "What has happened to the other director, the oldest first, with the times of its clock. The status has how its clock differs.",
+	}, {
+		method: http.MethodPost, path: peerPlanPath, access: reads, handle: handlePeerPlan, body: PlanRequest{}, answer: Plan{},
+		summary: "Says what a reload of the other director would change. It reads its own file, unless the body has a configuration, and " +
+			"[peer] accept_config of the other director allows that.",
+	}, {
+		method: http.MethodPost, path: peerApplyPath, access: changes, handle: askPeer[ApplyRequest, Applied](message.AskApply), body: ApplyRequest{}, answer: Applied{},
+		summary: "Puts the configuration of a plan of the other director into force there. It must have a time for the confirmation: if the " +
+			"channel is lost afterwards, the other director rolls back.",
+	}, {
+		method: http.MethodPost, path: peerConfirmPath, access: changes, handle: askPeer[WaitingRevision, Applied](message.AskConfirm), body: WaitingRevision{}, answer: Applied{},
+		summary: "Keeps the configuration of the other director that waits for confirmation, if it is this revision there.",
+	}, {
+		method: http.MethodPost, path: peerRollbackPath, access: changes, handle: askPeer[WaitingRevision, Applied](message.AskRollback), body: WaitingRevision{}, answer: Applied{},
+		summary: "Rolls back the configuration of the other director that waits for confirmation, if it is this revision there.",
 	},
 }
 
@@ -163,20 +196,26 @@ func handleConfigFiles(d Director, q *request) {
 
 // handlePlan reads a configuration only of a caller who may change: it can be large, and it can name the key files of others.
 func handlePlan(d Director, q *request) {
+	if r, ok := q.planRequest(); ok {
+		plan, err := d.Plan(r)
+		answerResult(q.w, plan, err)
+	}
+}
+
+// planRequest reads the body of a plan. If that fails it answers with the error and returns false.
+func (q *request) planRequest() (r PlanRequest, ok bool) {
 	size, refused := int64(maxPlanRequest), q.allow(q.caller, changes)
 	if refused != nil {
 		size = maxRequest
 	}
-	var r PlanRequest
 	if !q.decode(&r, size) {
-		return
+		return r, false
 	}
 	if refused != nil && r.File+r.Text != "" {
 		answer(q.w, http.StatusForbidden, Failure{Problems: append(problems(refused), "without -c, tandem plan is for all who may read")})
-		return
+		return r, false
 	}
-	plan, err := d.Plan(r)
-	answerResult(q.w, plan, err)
+	return r, true
 }
 
 // routersHandler handles a command about virtual routers. A client that disconnects does not interrupt the command.
@@ -198,6 +237,17 @@ func routersHandler(command func(d Director, by string, routers []string) (Route
 func handleServer(d Director, q *request) {
 	state, err := d.Server(q.r.URL.Query().Get(serverParameter))
 	answerResult(q.w, state, err)
+}
+
+func handleDrill(d Director, q *request) {
+	var n DrillNews
+	if !q.decode(&n, maxRequest) {
+		return
+	}
+	if n.Drill.By == "" {
+		n.Drill.By = q.caller.name()
+	}
+	answerResult(q.w, DrillHeard{}, d.TellDrill(n))
 }
 
 func handleServerCommand(d Director, q *request) {

@@ -5,11 +5,13 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/bounded"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 )
 
 // limits are the limits for clients. A hand-over takes three advertisement intervals and more; an interval can be 41 s.
@@ -44,10 +46,15 @@ type Director interface {
 	Release(by string, routers []string) (RoutersDone, error)
 	// CommandServer carries out a command about a real server, and returns the server's state afterwards.
 	CommandServer(by string, c ServerCommand) (ServerState, error)
+	// TellDrill takes the news about a drill of this director.
+	TellDrill(n DrillNews) error
 	// History returns the selected events, the oldest first.
 	History(HistoryQuery) ([]Event, error)
 	// Events returns the selected events so far, and those that happen from then on.
 	Events(HistoryQuery) (EventStream, error)
+	// AskPeer asks the other director of the pair, and returns its answer as JSON. An error that is ErrUnanswered says that the other
+	// director may have carried out the command.
+	AskPeer(ctx context.Context, by string, to message.Ability, question any) ([]byte, error)
 	// Server returns the state of a real server, which is named SERVICE/ADDRESS or SERVICE/ADDRESS:PORT.
 	Server(name string) (ServerState, error)
 }
@@ -58,17 +65,6 @@ type request struct {
 	r      *http.Request
 	caller *caller
 	*rights
-}
-
-// A Selection is the body of a request about virtual routers.
-type Selection struct {
-	Routers []string `json:"routers"` // empty: all
-}
-
-// A RoutersDone is the answer to a request about virtual routers.
-type RoutersDone struct {
-	Routers       []string `json:"routers"`                  // those for which the command was carried out
-	NotRemembered string   `json:"not_remembered,omitempty"` // as in ServerState
 }
 
 // Serve answers requests at s until ctx ends, and removes the socket.
@@ -123,7 +119,7 @@ func (q *request) decode(v any, size int64) bool {
 // answerResult answers with the body, or with the error if there is one.
 func answerResult(w http.ResponseWriter, body any, err error) {
 	if err != nil {
-		answer(w, http.StatusConflict, Failure{Problems: problems(err)})
+		answer(w, http.StatusConflict, Failure{Problems: problems(err), Unanswered: errors.Is(err, ErrUnanswered)})
 		return
 	}
 	answer(w, http.StatusOK, body)

@@ -43,6 +43,24 @@ func TestClaimed(t *testing.T) {
 	}
 }
 
+func TestSplitNAT(t *testing.T) {
+	const rest = ": the virtual routers outside and inside are not in one sync_group: with method nat, the answers of the real servers " +
+		"are lost while different directors are their masters; give the virtual routers the same sync_group on both directors, and run `tandem reload`"
+	for _, c := range []struct {
+		services []string
+		want     string
+	}{
+		{[]string{"www"}, "service www"},
+		{[]string{"a", "b", "c"}, "services a, b, c"},
+		{[]string{"a", "b", "c", "d", "e"}, "services a, b, c and 2 more"},
+	} {
+		f := SplitNAT(configs.NATSplit{Services: c.services, Outside: "outside", Inside: "inside"})
+		if f.Advice() != c.want+rest || f.ID != "nat-split" || f.Severity != Warning || f.Why == "" {
+			t.Errorf("%v: %+v", c.services, f)
+		}
+	}
+}
+
 func TestFaultyLink(t *testing.T) {
 	for _, c := range []struct {
 		link           vrrp.Link

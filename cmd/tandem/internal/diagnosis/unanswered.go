@@ -17,6 +17,9 @@ func Unanswered(is api.Unanswered) Finding {
 	if is.Checked {
 		f.What += "; its own check passes"
 	}
+	if words := is.Peer.Words(is.Checked); words != "" {
+		f.What += " (" + words + ")"
+	}
 	if !is.TriedAgain.IsZero() {
 		f.What += "; it gets no new clients for a while"
 	}

@@ -30,11 +30,16 @@ func (d *Director) Reload(by string) (control.Applied, error) {
 
 // Apply puts the configuration of a plan into force, if the configuration is still in force for which the plan was made.
 func (d *Director) Apply(by string, r control.ApplyRequest) (control.Applied, error) {
+	return d.applyPlan(by, r, false)
+}
+
+// applyPlan is Apply. byPeer says that the other director asks.
+func (d *Director) applyPlan(by string, r control.ApplyRequest, byPeer bool) (control.Applied, error) {
 	confirm, err := waitTime(r.ConfirmSeconds)
 	if err != nil {
 		return control.Applied{}, err
 	}
-	c, err := d.candidates.find(r.Plan)
+	c, err := d.candidates.find(r.Plan, byPeer)
 	if err != nil {
 		return control.Applied{}, err
 	}
@@ -56,13 +61,17 @@ func (d *Director) Apply(by string, r control.ApplyRequest) (control.Applied, er
 		return control.Applied{}, err
 	}
 	c.config = cfg
-	return d.enforce(by, c, core.Change{How: revision.Applied, Base: c.base, Confirm: confirm})
+	change := core.Change{How: revision.Applied, Base: c.base, Confirm: confirm}
+	if c.of > 0 {
+		change.How, change.Of = revision.RolledBack, c.of
+	}
+	return d.enforce(by, c, change)
 }
 
 // waitTime returns the time for a confirmation.
 func waitTime(seconds float64) (time.Duration, error) {
 	wait := time.Duration(seconds * float64(time.Second))
-	if wait != 0 && (wait < control.MinConfirm || wait > control.MaxConfirm) {
+	if seconds != 0 && (wait < control.MinConfirm || wait > control.MaxConfirm) { // wait can be rounded to 0
 		return 0, fmt.Errorf("the time for the confirmation, %s, is out of range: want %s to %s", wait, control.MinConfirm, control.MaxConfirm)
 	}
 	return wait, nil
@@ -70,7 +79,7 @@ func waitTime(seconds float64) (time.Duration, error) {
 
 // enforce puts a candidate into force.
 func (d *Director) enforce(by string, c candidate, change core.Change) (control.Applied, error) {
-	lines, texts, warnings := d.changes(c.config)
+	lines, texts, warnings, found := d.changes(c.config)
 	own, err := readOwn(d.loader, d.file)
 	if c.isOwn {
 		own.digest = c.config.SHA256 // what was read is in force; what was edited meanwhile counts next time
@@ -83,7 +92,7 @@ func (d *Director) enforce(by string, c candidate, change core.Change) (control.
 	change.Files, change.Own, change.Lines, change.Boot = c.files, own.digest, texts, bootNow()
 	numbers, present := workers.ReadNumbers(c.config.Tracks), workers.ReadMaintenance(c.config.MaintenanceFiles())
 	reply := d.ask(func(r core.Request) core.Event {
-		return core.Reload{Request: r, By: by, Config: c.config, Numbers: numbers, Maintenance: present, Change: &change}
+		return core.Reload{Request: r, By: by, Config: c.config, Numbers: numbers, Maintenance: present, Change: &change, Found: found}
 	})
 	return d.applied(reply, lines, warnings)
 }
@@ -163,7 +172,7 @@ func (d *Director) rollBackWaiting(by string, shot *core.Snapshot, confirm time.
 	var lines []control.PlanLine
 	var warnings []string
 	if former := shot.Revisions.Former; former != nil {
-		lines, _, warnings = d.changes(former.Config)
+		lines, _, warnings, _ = d.changes(former.Config)
 	}
 	return d.applied(d.ask(func(r core.Request) core.Event { return core.RollBack{Request: r, By: by} }), lines, warnings)
 }
@@ -174,11 +183,7 @@ func (d *Director) ConfigLog() (control.ConfigLog, error) {
 	if shot == nil {
 		return control.ConfigLog{}, errEnded
 	}
-	log := control.ConfigLog{Revisions: []control.Revision{}, Waits: report.Config(shot).Waits}
-	for _, r := range shot.Revisions.Revisions {
-		log.Revisions = append(log.Revisions, report.Revision(r))
-	}
-	return log, nil
+	return configLog(shot.Revisions.State, report.Config(shot).Waits), nil
 }
 
 // ConfigFiles returns the files of a revision.
@@ -187,17 +192,10 @@ func (d *Director) ConfigFiles(r control.ConfigSelection) (control.ConfigFiles, 
 	if shot == nil {
 		return control.ConfigFiles{}, errEnded
 	}
-	is := shot.Revisions.Current()
-	if r.Revision != 0 || is.Number == 0 {
-		var err error
-		if is, err = shot.Revisions.Find(max(1, r.Revision)); err != nil {
-			return control.ConfigFiles{}, err
-		}
+	is, err := selected(shot.Revisions.State, r)
+	if err != nil {
+		return control.ConfigFiles{}, err
 	}
 	f, err := d.filesOf(shot, is)
-	all := control.ConfigFiles{Revision: report.Revision(is), Files: []control.ConfigFile{}}
-	for _, name := range f.Names() {
-		all.Files = append(all.Files, control.ConfigFile{Name: name, Text: f.TextOf(name)})
-	}
-	return all, err
+	return configFiles(is, f), err
 }

@@ -27,13 +27,19 @@ type workshop struct {
 	dir   string
 	file  string
 	state string
+	name  string // of the director
+	tail  string // of its configuration
 	*directed
 	stop func()
 }
 
 func newWorkshop(t *testing.T) *workshop {
+	return namedWorkshop(t, "lb1", "")
+}
+
+func namedWorkshop(t *testing.T, name, tail string) *workshop {
 	dir := t.TempDir()
-	w := &workshop{t: t, dir: dir, file: filepath.Join(dir, "tandem.toml"), state: filepath.Join(dir, "state"), stop: func() {}}
+	w := &workshop{t: t, name: name, tail: tail, dir: dir, file: filepath.Join(dir, "tandem.toml"), state: filepath.Join(dir, "state"), stop: func() {}}
 	t.Cleanup(func() { w.stop() })
 	write(t, w.file, w.text(100))
 	write(t, filepath.Join(dir, "part.inc"), "# nothing yet\n")
@@ -42,8 +48,8 @@ func newWorkshop(t *testing.T) *workshop {
 
 // text returns a configuration.
 func (w *workshop) text(priority int) string {
-	return fmt.Sprintf("include = [\"*.inc\"]\nname = \"lb1\"\ncontrol = { socket = %q }\nstate = { dir = %q }\n[[vrrp]]\nname = \"web\"\n"+
-		"interface = \"eth0\"\nvrid = 51\npriority = %d\nvips = [\"192.0.2.100/24\"]\n", filepath.Join(w.dir, "s"), w.state, priority)
+	return fmt.Sprintf("include = [\"*.inc\"]\nname = %q\ncontrol = { socket = %q }\nstate = { dir = %q }\n[[vrrp]]\nname = \"web\"\n"+
+		"interface = \"eth0\"\nvrid = 51\npriority = %d\nvips = [\"192.0.2.100/24\"]\n%s", w.name, filepath.Join(w.dir, "s"), w.state, priority, w.tail)
 }
 
 // start runs a director, as tandem run does.
@@ -103,7 +109,19 @@ func (w *workshop) request(text string) control.PlanRequest {
 // apply plans another file with a priority, and applies it.
 func (w *workshop) apply(priority int, confirm time.Duration) control.Applied {
 	w.t.Helper()
-	p, err := w.Plan(w.request(w.text(priority)))
+	return w.applyPlan(w.request(w.text(priority)), confirm)
+}
+
+// applyOwn applies the director's own file.
+func (w *workshop) applyOwn(confirm time.Duration) {
+	w.t.Helper()
+	w.applyPlan(control.PlanRequest{}, confirm)
+}
+
+// applyPlan asks for a plan and applies it.
+func (w *workshop) applyPlan(r control.PlanRequest, confirm time.Duration) control.Applied {
+	w.t.Helper()
+	p, err := w.Plan(r)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -241,133 +259,6 @@ func TestStalePlans(t *testing.T) {
 		if _, err := w.Apply("", control.ApplyRequest{Plan: q.ID, ConfirmSeconds: seconds}); err == nil || !strings.Contains(err.Error(), "out of range") {
 			t.Errorf("%f seconds: %v", seconds, err)
 		}
-	}
-}
-
-// TestConfirm: an apply that nobody confirms is rolled back, also if the director is killed and started again meanwhile.
-func TestConfirm(t *testing.T) {
-	w := newWorkshop(t)
-	w.start()
-	done := w.apply(110, time.Hour)
-	if done.Waits == nil || done.Waits.Former != 1 || time.Until(done.Waits.Until) < 50*time.Minute {
-		t.Fatalf("applied %+v", done)
-	}
-	w.has("while it waits", 110, 100)
-	w.kill()
-	w.start()
-	w.has("after a restart", 110, 100)
-	waits := w.Status().Config.Waits
-	if waits == nil || waits.Until.Sub(done.Waits.Until).Abs() > 10*time.Second {
-		t.Errorf("after a restart it waits %+v, and before %+v", waits, done.Waits)
-	}
-	if p, err := w.Plan(control.PlanRequest{}); err != nil || !strings.Contains(strings.Join(p.Warnings, "\n"), "waits for confirmation until") {
-		t.Errorf("a plan says %q, %v", p.Warnings, err)
-	}
-	w.edit(120)
-	if _, err := w.Reload(""); err == nil || !strings.Contains(err.Error(), "revision 2 waits for confirmation until") {
-		t.Errorf("a reload meanwhile: %v", err)
-	}
-	p, err := w.Plan(control.PlanRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Apply("", control.ApplyRequest{Plan: p.ID}); err == nil || !strings.Contains(err.Error(), "run tandem confirm or tandem rollback first") {
-		t.Errorf("a second apply: %v", err)
-	}
-	if done, err := w.Confirm(""); err != nil || done.Waits != nil || done.Revision != 2 {
-		t.Errorf("confirmed %+v, %v", done, err)
-	}
-	if _, err := w.Confirm(""); err == nil || !strings.Contains(err.Error(), "revision 2 was confirmed at") {
-		t.Errorf("confirmed twice: %v", err)
-	}
-	// What was edited meanwhile counts now.
-	if done, err := w.Reload(""); err != nil || done.Revision != 3 {
-		t.Errorf("reloaded %+v, %v", done, err)
-	}
-	w.has("after the confirmation and a reload", 120, 120)
-
-	// Nobody confirms the next one.
-	w.edit(130)
-	own, err := w.Plan(control.PlanRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Apply("", control.ApplyRequest{Plan: own.ID, ConfirmSeconds: 1}); err != nil {
-		t.Fatal(err)
-	}
-	w.awaitPriority(120)
-	w.has("after the time", 120, 130)
-	if _, err := w.Confirm(""); err == nil || !strings.Contains(err.Error(), "was rolled back at") {
-		t.Errorf("confirmed too late: %v", err)
-	}
-	if done, err := w.Reload(""); err != nil || len(done.Lines) != 0 {
-		t.Errorf("a reload after it: %+v, %v", done, err)
-	}
-	w.kill()
-	w.start()
-	w.has("after the time and a restart", 120, 130)
-}
-
-// awaitPriority waits for a priority.
-func (w *workshop) awaitPriority(want uint8) {
-	w.t.Helper()
-	for limit := time.After(20 * time.Second); ; {
-		if s := w.Status(); len(s.VRRP) == 1 && s.VRRP[0].Priority == want {
-			return
-		}
-		select {
-		case <-w.orders:
-		case <-time.After(50 * time.Millisecond):
-		case <-limit:
-			w.t.Fatalf("the priority does not become %d; log:\n%s", want, w.log)
-		}
-	}
-}
-
-// TestConfirmOverAStop: the time is over while no director runs, or the machine is restarted.
-func TestConfirmOverAStop(t *testing.T) {
-	for _, tt := range []struct {
-		why    string
-		change func(*revision.Waiting)
-		cause  string
-	}{
-		{"the time is over", func(w *revision.Waiting) { w.End.Clock = 1 }, "nobody confirmed it until"},
-		{"another boot", func(w *revision.Waiting) { w.End.ID = "another" }, "the machine was restarted"},
-	} {
-		t.Run(tt.why, func(t *testing.T) {
-			w := newWorkshop(t)
-			w.start()
-			w.edit(110)
-			p, err := w.Plan(control.PlanRequest{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.Apply("", control.ApplyRequest{Plan: p.ID, ConfirmSeconds: 3600}); err != nil {
-				t.Fatal(err)
-			}
-			w.kill()
-			f, err := loaded[revision.State](filepath.Join(w.state, "revisions.json"))
-			if err != nil || f.Value.Waiting == nil {
-				t.Fatalf("%+v, %v", f.Value, err)
-			}
-			tt.change(f.Value.Waiting)
-			if err := f.Store(f.Value); err != nil {
-				t.Fatal(err)
-			}
-			w.start()
-			w.has("after it", 100, 110)
-			events, err := w.History(control.HistoryQuery{})
-			told := false
-			for _, ev := range events {
-				told = told || strings.Contains(ev.What, "rolled back from revision 2 to revision 1") && strings.Contains(ev.Cause, tt.cause)
-			}
-			if err != nil || !told {
-				t.Errorf("the history has %+v, %v", events, err)
-			}
-			w.kill()
-			w.start()
-			w.has("after another restart", 100, 110)
-		})
 	}
 }
 

@@ -5,12 +5,14 @@ package director
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
@@ -18,12 +20,13 @@ import (
 
 // A candidate is a configuration that may come into force, with the files that it was read from.
 type candidate struct {
-	config   *configs.Config
-	files    revision.Files
-	isOwn    bool // they are the director's own files
-	warnings []string
-	base     int // the revision in force when it was planned
-	id       string
+	config *configs.Config
+	files  revision.Files
+	isOwn  bool // they are the director's own files
+	of     int  // the revision that they are a rollback to; 0: they are not
+	base   int  // the revision in force when it was planned
+	shared bool // the other director has asked for the plan, so it may apply it
+	id     string
 }
 
 // ownFiles are the director's own files.
@@ -60,6 +63,8 @@ func (d *Director) candidate(r control.PlanRequest) (c candidate, err error) {
 	c.base = shot.Revisions.Current().Number
 	own, ownErr := readOwn(d.loader, d.file)
 	switch {
+	case r.Revision != 0 || r.Former != "":
+		err = d.formerly(&c, r, shot)
 	case r.File != "":
 		err = d.named(&c, r, own)
 	case ownErr != nil:
@@ -76,6 +81,25 @@ func (d *Director) candidate(r control.PlanRequest) (c candidate, err error) {
 		return c, err
 	}
 	return c, d.checkMachine(c.config)
+}
+
+// formerly takes the files of a revision.
+func (d *Director) formerly(c *candidate, r control.PlanRequest, shot *core.Snapshot) error {
+	if r.File+r.Text != "" || r.Own || r.Revision != 0 && r.Former != "" {
+		return errors.New("a plan is of a file or of one revision, not of both")
+	}
+	to, err := shot.Revisions.Find(r.Revision)
+	if r.Former != "" {
+		to, err = shot.Revisions.FindFiles(r.Former)
+	}
+	if err == nil {
+		c.of = to.Number
+		c.files, err = d.filesOf(shot, to)
+	}
+	if err == nil {
+		c.config, err = parse(d.loader, c.files)
+	}
+	return err
 }
 
 // named reads the files that a request carries. If they are the director's own files, they count as such.
@@ -112,7 +136,10 @@ func (p *candidates) add(c candidate, inForce string) string {
 	c.id = hex.EncodeToString(sum[:6])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.all = slices.DeleteFunc(p.all, func(other candidate) bool { return other.id == c.id })
+	p.all = slices.DeleteFunc(p.all, func(other candidate) bool {
+		c.shared = c.shared || other.id == c.id && other.shared
+		return other.id == c.id
+	})
 	p.all = append(p.all, c)
 	size := func() (n int64) {
 		for _, other := range p.all {
@@ -126,12 +153,13 @@ func (p *candidates) add(c candidate, inForce string) string {
 	return c.id
 }
 
-// find returns the candidate of a plan.
-func (p *candidates) find(id string) (candidate, error) {
+// find returns the candidate of a plan. The other director may apply only what it has asked for itself: what an operator here has only
+// looked at does not come into force over the channel.
+func (p *candidates) find(id string, byPeer bool) (candidate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.all {
-		if c.id == id {
+		if c.id == id && (c.shared || !byPeer) {
 			return c, nil
 		}
 	}

@@ -36,6 +36,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/web"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/healthcheck"
@@ -75,8 +76,11 @@ type Director struct {
 
 	elections *supervise.Supervisor
 	checks    *runner.Runner
-	metrics   *metricsServer
-	reads     singleflight.Group // of the kernel's counters
+	metrics   *httpServer
+	web       *httpServer
+	site      *web.Site                                          // that web serves
+	reads     singleflight.Group                                 // of the kernel's counters
+	count     func(context.Context) ([]lvs.ServiceStatus, error) // reads them
 
 	table  kernelTable  // of the table's worker
 	reader *kernel.IPVS // for statuses only
@@ -86,6 +90,7 @@ type Director struct {
 	settings    *workers.Settings
 	events      *workers.Events
 	permissions *workers.Permissions[control.Permissions] // of the control socket
+	peer        *workers.Peer
 }
 
 // mailboxes are the mailboxes of the workers. Only the loop sends to them.
@@ -108,6 +113,7 @@ type mailboxes struct {
 	events      workers.Mailbox[core.Recorded]
 	control     workers.Mailbox[control.Permissions]
 	peer        workers.Mailbox[workers.PeerMail]
+	drills      workers.Mailbox[core.DrillRun]
 }
 
 // New returns a director that has not started.
@@ -131,16 +137,21 @@ func New(o Options) *Director {
 			history: workers.NewMailbox[core.Recorded](), events: workers.NewMailbox[core.Recorded](),
 			control: workers.NewMailbox[control.Permissions](),
 			peer:    workers.NewMailbox[workers.PeerMail](),
+			drills:  workers.NewMailbox[core.DrillRun](),
 		},
 	}
 	if o.Begin != nil {
 		d.file, d.loader = o.Begin.file, o.Begin.loader
 	}
+	d.count = d.reader.Status
 	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
-	d.metrics = newMetricsServer(o.Log, d)
+	d.metrics = newMetricsServer(o.Log, d, newProber(d.snapshotWithin, d.notReady))
+	d.site = web.New(o.Log.Named("web"), webSource{d})
+	d.web = newWebServer(o.Log, d.site)
 	d.events = workers.NewEvents(d.mail.events)
+	d.peer = &workers.Peer{Version: d.version, Post: d.postEvent, In: d.mail.peer, Answer: d.answerPeer}
 	return d
 }
 
@@ -184,6 +195,7 @@ func (d *Director) Run(ctx context.Context) error {
 	g.Go(func() error { return d.loop(work, state) })
 	g.Go(func() error { return control.Serve(work, socket, d) })
 	g.Go(func() error { return d.metrics.run(work) })
+	g.Go(func() error { return d.web.run(work) })
 	g.Go(func() error { return d.feedWatchdog(work) })
 	g.Go(func() error { return d.checks.Run(work) })
 	d.startWorkers(g, work, saved)
@@ -206,7 +218,8 @@ func (d *Director) start(saved *savedState, unusable string) core.Start {
 	start := core.Start{
 		Config: d.first, Numbers: workers.ReadNumbers(d.first.Tracks), Maintenance: workers.ReadMaintenance(d.first.MaintenanceFiles()),
 		Overrides: saved.overrides.Value, Standby: saved.standby.Value, Drains: saved.drains.Value, Hooks: saved.hooks.Value,
-		Unread: saved.unread, Unusable: unusable,
+		LastDrills: saved.drills,
+		Unread:     saved.unread, Unusable: unusable,
 	}
 	if b := d.begin; b != nil {
 		start.Origin = &b.origin
@@ -241,7 +254,9 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 		"connections":              (&workers.Drains{Look: d.reader.Look, Log: d.log, Post: d.postEvent, In: d.mail.drains}).Run,
 		"clients' connections":     (&workers.Traffic{Look: new(kernel.Connections).Look, Log: d.log, Post: d.postEvent, In: d.mail.traffic}).Run,
 		"servers' counters":        (&workers.Counters{Status: d.reader.StatusOf, Log: d.log, Post: d.postEvent, In: d.mail.counters}).Run,
-		"the channel to the peer":  (&workers.Peer{Version: d.version, Post: d.postEvent, In: d.mail.peer}).Run,
+		"the channel to the peer":  d.peer.Run,
+		"the web page":             d.site.Run,
+		"the scheduled drills":     (&workers.Drills{Command: workers.RunTandem, Post: d.postEvent, In: d.mail.drills}).Run,
 		"the checks": (&workers.Checks{
 			Set: d.checks.Set, Done: func(sequence uint64) { d.post(checksSet(sequence)) }, In: d.mail.checks,
 		}).Run,

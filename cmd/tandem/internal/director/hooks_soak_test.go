@@ -28,6 +28,7 @@ import (
 // well. It takes a lock, which its descendants hold too.
 const soakScript = `#!/bin/sh
 cd "$1" || exit 9
+export SOAK_DIR="$1" # of what it starts
 read before < "pid-$TANDEM_NAME" && grep -qs '^State:.[^ZX]' "/proc/$before/status" &&
 	echo "overlap $TANDEM_HOOK $TANDEM_REASON: the hook before runs" >> log
 echo $$ > "pid-$TANDEM_NAME"
@@ -317,7 +318,21 @@ func checkSoak(t *testing.T, dir string, number map[string]int, last map[string]
 		}
 	}
 	t.Logf("%d runs", len(seen))
-	if left, _ := exec.Command("sh", "-c", "grep -lsz TANDEM_HOOK /proc/[0-9]*/environ").Output(); len(left) > 0 {
-		t.Errorf("processes are left behind: %s", left)
+	for _, line := range processesOf(dir) {
+		t.Errorf("a process is left behind: %q", line)
 	}
+}
+
+// processesOf returns the command lines of the processes that have the directory in their command line, as a hook has it, or in their
+// environment, as what a hook starts has it. The hooks of other tests on this machine have other directories.
+func processesOf(dir string) (all []string) {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range procs {
+		line, _ := os.ReadFile(proc + "/cmdline") // nothing if it has ended
+		environ, _ := os.ReadFile(proc + "/environ")
+		if strings.Contains(string(line)+string(environ), dir) {
+			all = append(all, string(line))
+		}
+	}
+	return all
 }

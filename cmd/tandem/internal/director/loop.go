@@ -174,6 +174,8 @@ func (d *Director) carryOut(out core.Effects) {
 	if cfg := out.Config; cfg != nil {
 		d.log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
 		d.metrics.listen(cfg.Metrics.Listen)
+		d.site.SetNames(cfg.WebNames())
+		d.web.listen(cfg.Web.Listen)
 		d.mail.settings.Put(cfg)
 		d.mail.sync.Put(cfg.LVS.Sync)
 		d.mail.tracks.Put(cfg.Tracks)
@@ -193,6 +195,9 @@ func (d *Director) carryOut(out core.Effects) {
 	}
 	if out.Checks != nil {
 		d.mail.checks.Put(*out.Checks)
+	}
+	if out.Drill != nil {
+		d.mail.drills.Put(*out.Drill)
 	}
 	if out.Hurry != nil {
 		d.checks.Hurry(out.Hurry)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/plan"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
@@ -33,7 +34,10 @@ const (
 
 // Plan says what a reload would change. It changes nothing, but checks new real servers once. An error has a sentence for each
 // mistake in the configuration.
-func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
+func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) { return d.planFor(r, false) }
+
+// planFor is Plan. shared says that the other director asks, and may apply the plan.
+func (d *Director) planFor(r control.PlanRequest, shared bool) (control.Plan, error) {
 	select {
 	case d.plans <- struct{}{}:
 		defer func() { <-d.plans }()
@@ -44,7 +48,8 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 	if err != nil {
 		return control.Plan{}, err
 	}
-	p, err := d.describe(c.config, func(in plan.Input) map[plan.CheckID]plan.Probe {
+	c.shared = shared
+	p, _, err := d.describe(c.config, func(in plan.Input) map[plan.CheckID]plan.Probe {
 		targets := plan.Targets(in.Before.Config, in.After.Config, c.isOwn)
 		if r.NoProbe {
 			return notProbed(targets)
@@ -54,7 +59,6 @@ func (d *Director) Plan(r control.PlanRequest) (control.Plan, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Warnings = append(p.Warnings, c.warnings...)
 	if shot := d.snapshot(); shot != nil {
 		p.Warnings = append(p.Warnings, report.RevisionWarnings(shot)...)
 	}
@@ -71,20 +75,24 @@ func notProbed(targets []plan.Target) map[plan.CheckID]plan.Probe {
 	return results
 }
 
-// describe says what a configuration would change. probe runs the checks of new real servers.
-func (d *Director) describe(cfg *configs.Config, probe func(plan.Input) map[plan.CheckID]plan.Probe) (control.Plan, error) {
+// describe says what a configuration would change, and returns the kernel's table for which it says so. probe runs the checks of
+// new real servers.
+func (d *Director) describe(
+	cfg *configs.Config, probe func(plan.Input) map[plan.CheckID]plan.Probe,
+) (p control.Plan, found core.TableRead, err error) {
 	rehearsal, err := d.rehearse()
 	if err != nil {
-		return control.Plan{}, err
+		return p, found, err
 	}
 	in := plan.Input{Now: time.Now(), Before: rehearsal.Before(), Owned: d.table.Owned()}
-	in.After, in.Fixed = rehearsal.Reload(cfg, workers.ReadNumbers(cfg.Tracks), workers.ReadMaintenance(cfg.MaintenanceFiles()))
 	if needsIPVS(in.Before.Config) || needsIPVS(cfg) || len(in.Owned) > 0 {
 		if in.Kernel, err = d.counted(); err != nil {
-			return control.Plan{}, err
+			return p, found, err
 		}
 	}
-	p := control.Plan{File: cfg.File, SHA256: cfg.SHA256, InForce: in.Before.Config.SHA256, Refused: []string{}, Warnings: []string{}}
+	found = core.TableRead{Entries: entriesOf(in.Kernel), Owned: in.Owned}
+	in.After, in.Fixed = rehearsal.Reload(cfg, workers.ReadNumbers(cfg.Tracks), workers.ReadMaintenance(cfg.MaintenanceFiles()), found)
+	p = control.Plan{File: cfg.File, SHA256: cfg.SHA256, InForce: in.Before.Config.SHA256, Refused: []string{}, Warnings: []string{}}
 	for _, w := range cfg.Warnings {
 		p.Warnings = append(p.Warnings, w.Error())
 	}
@@ -93,7 +101,7 @@ func (d *Director) describe(cfg *configs.Config, probe func(plan.Input) map[plan
 	}
 	d.elections.Refresh()
 	if shot := d.snapshot(); shot != nil {
-		in.Routers = shot.Report.Routers
+		in.Routers, in.Peer = shot.Report.Routers, shot.Peer
 	}
 	in.Interfaces = interfaces()
 	in.Schedulers, _ = kernel.AvailableSchedulers() // not known if this fails
@@ -102,22 +110,35 @@ func (d *Director) describe(cfg *configs.Config, probe func(plan.Input) map[plan
 	for _, f := range in.Fixed {
 		p.Refused = append(p.Refused, f.In(cfg.File).Error())
 	}
-	return p, nil
+	return p, found, nil
+}
+
+// entriesOf returns the kernel's table without its counters.
+func entriesOf(rows []lvs.ServiceStatus) []lvs.Entry {
+	entries := make([]lvs.Entry, 0, len(rows))
+	for _, row := range rows {
+		e := lvs.Entry{Service: row.Service}
+		for _, srv := range row.Servers {
+			e.Servers = append(e.Servers, srv.Server)
+		}
+		entries = append(entries, e)
+	}
+	return entries
 }
 
 // changes says what a configuration changes that comes into force now. What cannot be found out is a warning: it must not keep
 // the configuration from coming into force.
-func (d *Director) changes(cfg *configs.Config) (lines []control.PlanLine, texts, warnings []string) {
-	p, err := d.describe(cfg, func(in plan.Input) map[plan.CheckID]plan.Probe {
+func (d *Director) changes(cfg *configs.Config) (lines []control.PlanLine, texts, warnings []string, found core.TableRead) {
+	p, found, err := d.describe(cfg, func(in plan.Input) map[plan.CheckID]plan.Probe {
 		return notProbed(plan.Targets(in.Before.Config, in.After.Config, true))
 	})
 	if err != nil {
-		return []control.PlanLine{}, nil, []string{"what changes is not known: " + err.Error()}
+		return []control.PlanLine{}, nil, []string{"what changes is not known: " + err.Error()}, found
 	}
 	for _, l := range p.Lines {
 		texts = append(texts, l.String())
 	}
-	return p.Lines, texts, p.Warnings
+	return p.Lines, texts, p.Warnings, found
 }
 
 // rehearse asks the loop for a rehearsal.

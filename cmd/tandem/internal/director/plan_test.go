@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/plan"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/porttest"
 	"github.com/tandem-lvs/tandem/configs/load"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -39,7 +40,7 @@ track = [{ file = %q, weight = -10 }]
 	}
 	write(t, file, text(150))
 	write(t, filepath.Join(dir, "load"), "2\n")
-	cfg, err := load.File(file)
+	cfg, err := load.As("").File(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +143,7 @@ func TestProbesOfAPlan(t *testing.T) {
 	}
 	defer l.Close()
 	good := netip.MustParseAddrPort(l.Addr().String())
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad := netip.MustParseAddrPort(refused.Addr().String())
-	_ = refused.Close()
+	bad := porttest.Reserve(t)
 	var all []plan.Target
 	add := func(addr netip.AddrPort, change func(*healthcheck.Config)) {
 		check := healthcheck.DefaultConfig(healthcheck.TCP)

@@ -47,15 +47,24 @@ func (d *Director) ask(event func(core.Request) core.Event) core.Reply {
 }
 
 // snapshot asks the loop for a snapshot. It is nil if the loop has ended.
-func (d *Director) snapshot() *core.Snapshot {
+func (d *Director) snapshot() *core.Snapshot { return d.snapshotWithin(context.Background()) }
+
+// snapshotWithin asks the loop for a snapshot. It is nil if the loop has ended, or has not answered when ctx ends.
+func (d *Director) snapshotWithin(ctx context.Context) *core.Snapshot {
 	q := make(question, 1)
-	if !d.post(q) {
+	select {
+	case d.inbox <- q:
+	case <-d.ended:
+		return nil
+	case <-ctx.Done():
 		return nil
 	}
 	select {
 	case shot := <-q:
 		return shot
 	case <-d.ended:
+		return nil
+	case <-ctx.Done():
 		return nil
 	}
 }
@@ -65,7 +74,7 @@ func (d *Director) snapshot() *core.Snapshot {
 // their master.
 func (d *Director) Failover(by string, names []string) (control.RoutersDone, error) {
 	reply := d.ask(func(r core.Request) core.Event { return core.Failover{Request: r, By: by, Routers: names} })
-	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered}, reply.Err
+	return control.RoutersDone{Routers: reply.Routers, NotRemembered: reply.NotRemembered, Notes: reply.Notes}, reply.Err
 }
 
 // Release ends the standby of the named virtual routers. Without names, it ends the standby of all.
@@ -77,9 +86,7 @@ func (d *Director) Release(by string, names []string) (control.RoutersDone, erro
 // CommandServer runs an operator's command about a real server. It returns the server's state when the kernel's table agrees
 // and the order is stored. If the order cannot be stored, the answer says why.
 func (d *Director) CommandServer(by string, c control.ServerCommand) (control.ServerState, error) {
-	reply := d.ask(func(r core.Request) core.Event {
-		return core.ServerOrder{Request: r, By: by, Server: c.Server, Action: c.Action, Weight: c.Weight, Local: c.Local}
-	})
+	reply := d.ask(func(r core.Request) core.Event { return serverOrder(r, by, c) })
 	if reply.Err != nil {
 		return control.ServerState{}, reply.Err
 	}
@@ -89,6 +96,11 @@ func (d *Director) CommandServer(by string, c control.ServerCommand) (control.Se
 		s.Peer = &control.PeerReply{Name: p.Name, InForce: p.Problem == "", Problem: p.Problem}
 	}
 	return s, err
+}
+
+// serverOrder is the event of a command.
+func serverOrder(r core.Request, by string, c control.ServerCommand) core.ServerOrder {
+	return core.ServerOrder{Request: r, By: by, Server: c.Server, Action: c.Action, Weight: c.Weight, Local: c.Local, Drill: c.Drill}
 }
 
 // Server returns the state of a real server. It reads the kernel's table in the cheap way.
@@ -118,6 +130,11 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 	return s, err
 }
 
+// TellDrill takes the news about a drill.
+func (d *Director) TellDrill(n control.DrillNews) error {
+	return d.ask(func(r core.Request) core.Event { return core.DrillTold{Request: r, News: n} }).Err
+}
+
 // History returns the selected events, the oldest first.
 func (d *Director) History(q control.HistoryQuery) ([]control.Event, error) {
 	s, err := d.events.Subscribe(q, false)
@@ -141,7 +158,7 @@ func (d *Director) status() (control.Status, *core.Snapshot) {
 	if shot == nil || shot.Config == nil {
 		return control.Status{Name: d.first.Name, Version: d.version, Warnings: []string{"this director is starting or leaving"}}, nil
 	}
-	in := report.Input{Version: d.version, State: shot, Checks: d.checks.Status(), Metrics: d.metrics.problem(), Control: d.permissions.Problem()}
+	in := report.Input{Version: d.version, State: shot, Checks: d.checks.Status(), Metrics: d.metrics.problem(), Web: d.web.problem(), Control: d.permissions.Problem()}
 	if len(shot.Config.Services) > 0 {
 		var err error
 		if in.Kernel, err = d.counted(); err != nil {
@@ -156,7 +173,7 @@ func (d *Director) counted() ([]lvs.ServiceStatus, error) {
 	read := d.reads.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), readLimit)
 		defer cancel()
-		return d.reader.Status(ctx)
+		return d.count(ctx)
 	})
 	select {
 	case result := <-read:
@@ -176,7 +193,10 @@ func (d *Director) Collect(ch chan<- prometheus.Metric) {
 	if shot == nil {
 		return
 	}
-	m := report.Metrics{Status: status, State: shot, ElectionRestarts: d.elections.Restarts(), Probes: d.checks.Stats()}
+	m := report.Metrics{
+		Status: status, State: shot, Probes: d.checks.Stats(),
+		ElectionRunning: d.elections.Running(), ElectionRestarts: d.elections.Restarts(),
+	}
 	table := d.table.Counters()
 	m.TableWrites, m.TablePasses, m.TableRepairs, m.TableErrors = d.table.ipvs.Writes(), table.Reconciles, table.Repairs, table.Errors
 	report.Collect(ch, m)

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/history"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/drill"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/configs"
@@ -54,7 +56,8 @@ type savedState struct {
 	timeouts  *kernel.TimeoutKeeper
 	settings  *kernel.Settings
 	history   *state.Journal
-	unread    []string // errors of files that could not be read
+	drills    []api.Drill // the last one of each kind
+	unread    []string    // errors of files that could not be read
 }
 
 // openState reads the state directory of earlier runs. A file that cannot be read is a problem, but the director starts
@@ -95,6 +98,9 @@ func (d *Director) openState(dir string) *savedState {
 	check(err)
 	s.revisions, err = loaded[revision.State](filepath.Join(dir, core.RevisionsFile.String()))
 	check(err)
+	drills, err := loaded[[]drill.Report](filepath.Join(dir, drill.ReportsFile))
+	check(err)
+	s.drills = drill.Latest(drills.Value)
 	s.settings, err = kernel.OpenSettings(state.New[map[string]lvs.ChangedSetting](filepath.Join(dir, "ingress.json"), state.Options{}), d.log)
 	check(err)
 	s.syncs, err = kernel.OpenSyncDaemons(d.reader, state.New[kernel.OwnedSync](filepath.Join(dir, "ipvs-sync.json"), flat), log)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/drill"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/drill/live"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
@@ -31,6 +33,26 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "orders.json")); err == nil {
 		t.Error("the damaged file is still there")
+	}
+}
+
+// TestDrillsOfBefore: a director that starts knows the drills that the command tandem drill has kept.
+func TestDrillsOfBefore(t *testing.T) {
+	dir := t.TempDir()
+	all := []drill.Report{{Kind: drill.Freeze, Passed: true, Ended: time.Unix(1000, 0)}, {Kind: drill.Freeze, Ended: time.Unix(2000, 0)}}
+	if err := live.Keep(dir, all[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := live.Keep(dir, all[1]); err != nil {
+		t.Fatal(err)
+	}
+	cfg := &configs.Config{Name: "lb1"}
+	d := New(Options{Config: cfg, Log: hclog.NewNullLogger()})
+	state := core.New()
+	state.Step(time.Now(), d.start(d.openState(dir), ""))
+	is := report.Status(report.Input{State: state.Snapshot(time.Now())}).Drills
+	if len(is) != 1 || is[0].Kind != "freeze" || is[0].Result != "failed" || !is[0].LastPassed.Equal(time.Unix(1000, 0)) {
+		t.Errorf("%+v", is)
 	}
 }
 

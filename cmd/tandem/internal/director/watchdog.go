@@ -35,17 +35,4 @@ func (d *Director) feedWatchdog(ctx context.Context) error {
 }
 
 // loopAnswers asks the loop, and waits for its answer.
-func (d *Director) loopAnswers(ctx context.Context) bool {
-	q := make(question, 1)
-	select {
-	case d.inbox <- q:
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-q:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func (d *Director) loopAnswers(ctx context.Context) bool { return d.snapshotWithin(ctx) != nil }

@@ -29,12 +29,16 @@ func Director(c *configs.Config, s Snapshot) []Finding {
 	e.forwarding()
 	e.pathFilter()
 	e.networks()
+	e.splitNAT()
+	e.segments()
 	e.tunnels()
 	e.adverts()
+	e.guards()
 	e.owners()
 	e.peerServices()
 	e.servers()
 	e.clock()
+	e.channel()
 	e.programs()
 	e.scripts()
 	return sorted(e.findings)
@@ -134,7 +138,7 @@ func (e *examination) process() {
 	said := e.unanswered()
 	for _, w := range e.snapshot.Status.Warnings {
 		explained := e.serversFail() && slices.Contains(e.snapshot.Status.ServerWarnings, w)
-		if said[w] || explained || e.isSetting(w) || e.isRefusal(w) || slices.Contains(e.snapshot.Status.WireWarnings, w) {
+		if said[w] || explained || e.isSetting(w) || e.isRefusal(w) || e.isOfItsOwn(w) || e.isSplitNAT(w) || e.isSilentSegment(w) {
 			continue // a finding of its own, or the doctor itself looks at the wire, as it is now
 		}
 		e.add(diagnosis.Finding{ID: "director-warns", Severity: diagnosis.Warning, What: w,
@@ -153,6 +157,12 @@ func (e *examination) process() {
 			What: fmt.Sprintf("the director may open %d files, and has %d checks", e.snapshot.Director.Files, checks),
 			Why:  "checks fail when too many of them run at the same time", Mend: fmt.Sprintf("set LimitNOFILE=%d or more in its unit", 2*need)})
 	}
+}
+
+// isOfItsOwn reports whether a warning of the director is about the wire, the paths, the witnesses or the channel.
+func (e *examination) isOfItsOwn(warning string) bool {
+	s := e.snapshot.Status
+	return slices.Contains(s.WireWarnings, warning) || slices.Contains(s.GuardWarnings, warning) || e.isChannel(warning)
 }
 
 // isSetting reports whether a warning of the director is about a setting in the file, which is a finding of its own.

@@ -62,6 +62,10 @@ func (e *examination) prepared(c realserver.Config) {
 	}
 	for _, f := range found {
 		f.Severity, f.What, f.Mend = diagnosis.Error, "these commands were not run: "+strings.Join(steps[f.ID], ", "), e.apply()
+		if f.ID == "not-silent" && e.snapshot.Unclear != "" {
+			f.Severity = diagnosis.Warning
+			f.Why = "unless rules of another program about ARP hide the VIP, " + answersWhy + "; it is not known, because " + e.snapshot.Unclear
+		}
 		e.addFixable(f, fix{realServer: &c})
 	}
 }
@@ -111,4 +115,24 @@ func (e *examination) listening(c realserver.Config, services []configs.Service)
 				Mend: "configure the server program to listen on the VIP or on all addresses"})
 		}
 	}
+}
+
+// unrouted judges the default route of a real server that answers clients directly. Where the VIP is in a network of the machine,
+// all clients may be there too: then a missing default route is a fault only if packets had no route.
+func (e *examination) unrouted(vips []netip.Addr) {
+	i := slices.IndexFunc(vips, netip.Addr.Is4)
+	if !e.snapshot.Routeless || i < 0 {
+		return
+	}
+	f := diagnosis.Finding{ID: "no-default-route", Severity: diagnosis.Error, What: "this machine has no default route",
+		Why:  "its answers to clients of other networks have nowhere to go",
+		Mend: "set the default route to the clients' router, never to a director: `ip route add default via ROUTER`"}
+	if e.snapshot.onLink(vips[i]) {
+		if e.snapshot.Unroutable == 0 {
+			return
+		}
+		f.Severity = diagnosis.Warning
+		f.What += fmt.Sprintf(", and %d packets had no route since it started", e.snapshot.Unroutable)
+	}
+	e.add(f)
 }

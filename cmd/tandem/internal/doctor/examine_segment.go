@@ -48,7 +48,7 @@ func (e *examination) ownersOf(r configs.Router, vip netip.Addr) {
 		e.add(diagnosis.Finding{ID: "two-owners", Severity: diagnosis.Error,
 			What: fmt.Sprintf("%s is on %d machines: %s", vip, len(directors), describe(directors)), Why: "clients reach one of them by chance",
 			Mend: "check that VRRP passes between the directors (IP protocol 112), and remove the address from machines that are not directors"})
-	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface) && !slices.Contains(e.differ, r.Name):
+	case len(directors) == 0 && e.snapshot.Status != nil && e.snapshot.working(iface) && !e.isIsolated(iface) && !slices.Contains(e.differ, r.Name):
 		if e.isElecting(r) {
 			e.add(diagnosis.Finding{ID: "election-open", Severity: diagnosis.Note, What: fmt.Sprintf("no machine answers for %s on %s yet", vip, iface),
 				Why:  fmt.Sprintf("%s has just started: without another master, it becomes master after %s", r.Name, masterDown(r)),
@@ -66,7 +66,7 @@ func (e *examination) unowned(r configs.Router, iface string, vip netip.Addr) {
 	switch is := e.stateOf(r); {
 	case len(masters) > 0:
 		f.What = fmt.Sprintf("%s advertises %s on %s, and does not answer address resolution for it", joinSources(masters), vip, iface)
-		f.Mend = "look there for a rule that drops ARP (nft list tables arp; arptables -L) and for net.ipv4.conf.all.arp_ignore, and let ARP pass"
+		f.Mend = "look there for a rule that drops ARP (nft list tables arp; arptables -L; arptables-legacy -L) and for net.ipv4.conf.all.arp_ignore, and let ARP pass"
 		if vip.Is6() {
 			f.Mend = "let ICMPv6 types 135 and 136 pass in its firewall"
 		}
@@ -212,7 +212,8 @@ func (e *examination) mismatch(r configs.Router, a Advert) {
 // advertsFor returns the advertisements of other machines for a virtual router.
 func (e *examination) advertsFor(r configs.Router) []Advert {
 	return slices.DeleteFunc(slices.Clone(e.snapshot.Adverts), func(a Advert) bool {
-		return a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != (r.Family() == 4) || e.snapshot.holds(a.Source)
+		_, counts := r.PathOf(r.Interface, a.Header)
+		return !counts || a.Interface != r.Interface || a.VRID != r.VRID || a.Source.Is4() != (r.Family() == 4) || e.snapshot.holds(a.Source)
 	})
 }
 
@@ -225,6 +226,9 @@ func shares(r configs.Router, a Advert) bool {
 func (e *examination) silentMaster(r configs.Router) {
 	if e.snapshot.Listened[r.Interface] < 2*r.AdvertInterval {
 		return // too short to be sure
+	}
+	if e.snapshot.Status != nil && len(heardOver(e.stateOf(r).Paths)) > 0 {
+		return // another path has them: guards says so
 	}
 	for _, o := range e.strangers(r) {
 		if !slices.ContainsFunc(r.VIPs, func(p netip.Prefix) bool { return p.Addr() == o.Address }) {

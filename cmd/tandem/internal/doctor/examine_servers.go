@@ -24,7 +24,7 @@ func (e *examination) servers() {
 	names := make(map[fault][]string)
 	for _, s := range e.snapshot.Servers {
 		f := e.faultOf(s)
-		if f.ID == "" || e.isOut(s) || e.isElsewhere(s) {
+		if f.ID == "" || e.isOut(s) || e.isElsewhere(s) || e.isBehindSilence(s) {
 			continue
 		}
 		key := fault{s.Service, f}
@@ -80,9 +80,10 @@ func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 		f.Mend = fmt.Sprintf("let IP protocol %d pass on the way and in the server's firewall; if it passes, run `tandem realserver apply --vip %s --mode tunnel` on the server",
 			tunnelProtocol(s.Server.Addr()), s.VIP.Addr())
 	case s.Wrapped == Accepts:
-		f.ID, f.What = "server-lacks-vip", fmt.Sprintf("connections in a tunnel to its own address are answered, and those to %s not", s.VIP)
-		f.Mend = fmt.Sprintf("run `tandem realserver apply --vip %s --mode tunnel` on it; if it has the VIP, a router drops packets from the VIP that come from "+
-			"the servers' side: sysctl -w net.ipv4.conf.all.rp_filter=2 there, and the same for its interface", s.VIP.Addr())
+		f.ID, f.What = "server-lacks-vip", fmt.Sprintf("connections in a tunnel to its own address are answered, and those to %s not: it lacks the VIP, "+
+			"or a router drops its answers, which have the VIP as source (rp_filter)", s.VIP)
+		f.Mend = fmt.Sprintf("run `tandem realserver apply --vip %s --mode tunnel` on it, which prints what it lacked; if it prints nothing, it is the router "+
+			"between the servers and the clients: sysctl -w net.ipv4.conf.all.rp_filter=2 there, and the same for its interface to the servers", s.VIP.Addr())
 	case s.Through == Silent:
 		f.ID, f.What = "server-lacks-vip", fmt.Sprintf("connections to its own address are answered, and those to %s not", s.VIP)
 		f.Mend = fmt.Sprintf("run `tandem realserver apply --vip %s` on it, and let the VIP pass in its firewall", s.VIP.Addr())
@@ -103,7 +104,7 @@ func (e *examination) faultOf(s ServerAnswers) diagnosis.Finding {
 // serversFail reports whether the doctor itself finds a fault of a real server.
 func (e *examination) serversFail() bool {
 	return slices.ContainsFunc(e.snapshot.Servers, func(s ServerAnswers) bool {
-		return e.faultOf(s).ID != "" && !e.isOut(s) && !e.isElsewhere(s)
+		return e.faultOf(s).ID != "" && !e.isOut(s) && !e.isElsewhere(s) && !e.isBehindSilence(s)
 	})
 }
 
@@ -135,6 +136,11 @@ func (e *examination) natRoute(server netip.Addr) string {
 	return "give the directors a VIP in the server's network, and make it the server's default route (`tandem realserver apply --mode nat`)"
 }
 
+// isBehindSilence reports whether the way to a server is by an interface on which nobody answers, which is a finding of its own.
+func (e *examination) isBehindSilence(s ServerAnswers) bool {
+	return e.isIsolated(e.snapshot.Routes[s.Server.Addr()].Interface)
+}
+
 // isElsewhere reports whether a server of method dr is in none of this machine's networks, which is a finding of its own.
 func (e *examination) isElsewhere(s ServerAnswers) bool {
 	for _, svc := range e.config.Services {
@@ -160,24 +166,4 @@ func (e *examination) isOut(s ServerAnswers) bool {
 		}
 	}
 	return false
-}
-
-// unrouted judges the default route of a real server that answers clients directly. Where the VIP is in a network of the machine,
-// all clients may be there too: then a missing default route is a fault only if packets had no route.
-func (e *examination) unrouted(vips []netip.Addr) {
-	i := slices.IndexFunc(vips, netip.Addr.Is4)
-	if !e.snapshot.Routeless || i < 0 {
-		return
-	}
-	f := diagnosis.Finding{ID: "no-default-route", Severity: diagnosis.Error, What: "this machine has no default route",
-		Why:  "its answers to clients of other networks have nowhere to go",
-		Mend: "set the default route to the clients' router, never to a director: `ip route add default via ROUTER`"}
-	if e.snapshot.onLink(vips[i]) {
-		if e.snapshot.Unroutable == 0 {
-			return
-		}
-		f.Severity = diagnosis.Warning
-		f.What += fmt.Sprintf(", and %d packets had no route since it started", e.snapshot.Unroutable)
-	}
-	e.add(f)
 }

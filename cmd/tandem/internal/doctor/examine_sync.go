@@ -16,12 +16,15 @@ import (
 // peerServices compares the peer's services with this director's, by the new connections of clients that the peer tells of. Without
 // connection sync, or without new connections, nothing can be compared.
 func (e *examination) peerServices() {
+	told := len(e.driftOfServices()) > 0
 	for _, m := range e.snapshot.Synced {
 		if m.Interface != e.config.LVS.Sync.Interface || e.snapshot.holds(m.Source) {
 			continue
 		}
 		for _, c := range m.Connections {
-			e.peerService(m, c)
+			if m.ID != e.config.LVS.Sync.ID || !told { // otherwise the channel says it of the configurations themselves
+				e.peerService(m, c)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -79,11 +80,11 @@ func (e *examination) tunnels() {
 			case fit.lost():
 				lost = append(lost, srv.Server)
 			case fit.Size == 0:
-				e.smallMTU(srv.Addr)
+				e.smallMTU(svc, srv.Addr)
 			}
 		}
 		if len(lost) > 0 {
-			e.lostInTunnel(svc.Name, lost)
+			e.lostInTunnel(svc, lost)
 		}
 	}
 }
@@ -98,7 +99,8 @@ func (e *examination) fitOf(service string, server netip.Addr) TunnelFit {
 }
 
 // lostInTunnel reports servers of a service that do not receive large packets.
-func (e *examination) lostInTunnel(service string, servers []lvs.Server) {
+func (e *examination) lostInTunnel(svc configs.Service, servers []lvs.Server) {
+	service := svc.Name
 	var names, commands []string
 	fit := e.fitOf(service, servers[0].Addr)
 	for _, srv := range servers {
@@ -114,14 +116,15 @@ func (e *examination) lostInTunnel(service string, servers []lvs.Server) {
 		What: fmt.Sprintf("%s of %s: packets of %d bytes in a tunnel are lost on the way, and packets of %d arrive",
 			listServers(names), service, fit.Size, fit.Arrives),
 		Why: "small requests work, and large ones hang: nobody tells the director that its packets are too large",
-		Mend: fmt.Sprintf("run `%s` on both directors, so that they ask clients for smaller packets; better, let ICMP type 3 code 4 "+
-			"(IPv6: type 2) pass on the way back to the directors, or raise the MTU there to %d", strings.Join(commands, " && "), tunnelNeed(servers[0].Addr))}
+		Mend: fmt.Sprintf("run `%s` on both directors, so that they ask clients by ICMP for smaller packets; %s; better, let ICMP type 3 "+
+			"code 4 (IPv6: type 2) pass on the way back to the directors, or raise the MTU there to %d",
+			strings.Join(commands, " && "), withoutICMP(svc, servers[0].Addr, fit.Arrives), tunnelNeed(servers[0].Addr))}
 	if fit.Split {
 		f.What = fmt.Sprintf("%s of %s: packets of %d bytes in a tunnel, sent in fragments, are lost on the way",
 			listServers(names), service, fit.Size)
 		f.Why = "small requests work, and large ones hang: net.ipv4.vs.pmtu_disc is 0, and something on the way drops fragments"
-		f.Mend = "run `sysctl -w net.ipv4.vs.pmtu_disc=1` on both directors, so that they ask clients for smaller packets; " +
-			"keep pmtu_disc out of [lvs.sysctl]"
+		f.Mend = "run `sysctl -w net.ipv4.vs.pmtu_disc=1` on both directors, so that they ask clients by ICMP for smaller packets, and " +
+			"keep pmtu_disc out of [lvs.sysctl]; " + withoutICMP(svc, servers[0].Addr, fit.Arrives)
 	}
 	e.add(f)
 }
@@ -138,8 +141,26 @@ func (r Route) withMTU(server netip.Addr, mtu int) string {
 	return fmt.Sprintf("%s route replace %s%s dev %s mtu %d", program, netip.PrefixFrom(server, server.BitLen()), via, r.Interface, mtu)
 }
 
+// withoutICMP says what helps TCP clients that do not get the ICMP of the directors: the real servers answer them directly, and
+// say in the answer (its MSS) how large a segment may be. mtu is that of the way through the tunnel.
+func withoutICMP(svc configs.Service, server netip.Addr, mtu int) string {
+	return "for TCP clients that do not get this ICMP, run `" + segmentCommand(svc, server, mtu) + "` on the real servers"
+}
+
+// segmentCommand is the command for real servers with which TCP clients send packets that fit into the tunnel.
+func segmentCommand(svc configs.Service, server netip.Addr, mtu int) string {
+	const tcpHeaderLen = 20
+	program, inside := "ip", ipv4HeaderLen
+	if svc.Virtuals[0].AddrFamily() == lvs.IPv6 {
+		program, inside = "ip -6", ipv6HeaderLen
+	}
+	const ethernet = 1500
+	segment := mtu - (tunnelNeed(server) - ethernet) - inside - tcpHeaderLen
+	return fmt.Sprintf("%s route replace default via ROUTER advmss %d", program, segment)
+}
+
 // smallMTU notes that the way to a server may be too narrow.
-func (e *examination) smallMTU(server netip.Addr) {
+func (e *examination) smallMTU(svc configs.Service, server netip.Addr) {
 	const ethernet = 1500
 	r, need := e.snapshot.Routes[server], tunnelNeed(server)
 	// On Ethernet as it usually is, the director asks clients for smaller packets, and that works.
@@ -152,7 +173,8 @@ func (e *examination) smallMTU(server netip.Addr) {
 	e.add(diagnosis.Finding{ID: "tunnel-mtu", Severity: diagnosis.Note,
 		What: fmt.Sprintf("the MTU of the route to %s %s", server, what),
 		Why:  fmt.Sprintf("a client's full packet with the tunnel's header needs %d; %s", need, e.shrinks(server)),
-		Mend: fmt.Sprintf("`ip link set %s mtu %d`, and the same on the whole path; or clamp the TCP segment size on the clients' router", r.Interface, need)})
+		Mend: fmt.Sprintf("run `%s` on the real servers, so that TCP clients send packets that fit; or `ip link set %s mtu %d` here, and the "+
+			"same on the whole path", segmentCommand(svc, server, r.MTU), r.Interface, need)})
 }
 
 // splits reports whether the director sends packets that do not fit into the tunnel to a server in fragments. It never does so with

@@ -24,7 +24,6 @@ import (
 	"github.com/tandem-lvs/tandem/garp/wire"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
-	"github.com/tandem-lvs/tandem/lvs/realserver"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -72,6 +71,7 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 		return s, err
 	}
 	s.Status = askDirector(ctx, c)
+	s.readCertificates(c.Peer)
 	if err := s.findRoutes(c); err != nil {
 		return s, err
 	}
@@ -104,13 +104,19 @@ func askDirector(ctx context.Context, c *configs.Config) *control.Status {
 }
 
 // atLast returns the status of the beginning of the examination with the warnings and services of its end: checks need some seconds to
-// see that a fault has gone. The virtual routers are those of the beginning, when the owners of the VIPs were asked.
+// see that a fault has gone. The virtual routers are those of the beginning, when the owners of the VIPs were asked, with the paths
+// and tracks of its end.
 func atLast(first, last *control.Status) *control.Status {
 	if first == nil || last == nil {
 		return first
 	}
 	all := *last
-	all.VRRP = first.VRRP
+	all.VRRP = slices.Clone(first.VRRP)
+	for i, r := range all.VRRP {
+		if j := slices.IndexFunc(last.VRRP, func(now control.Router) bool { return now.Name == r.Name }); j >= 0 {
+			all.VRRP[i].Paths, all.VRRP[i].Track = last.VRRP[j].Paths, last.VRRP[j].Track
+		}
+	}
 	return &all
 }
 
@@ -182,36 +188,6 @@ func (s *Snapshot) tryFirewall(ctx context.Context, c *configs.Config) error {
 	return nil
 }
 
-// GatherRealServer collects the facts about a real server.
-func GatherRealServer(ctx context.Context, c realserver.Config, machine *realserver.Machine) (Snapshot, error) {
-	s, err := gather()
-	if err != nil {
-		return s, err
-	}
-	var refused *realserver.Refusal
-	if s.Steps, err = machine.Check(c); errors.As(err, &refused) {
-		s.Refused = refused.Error()
-	} else if err != nil {
-		return s, err
-	}
-	if s.Gateways, err = gateways(); err != nil {
-		return s, err
-	}
-	if err := s.findDefaultRoute(); err != nil {
-		return s, err
-	}
-	if s.Listening, err = listening(); err != nil {
-		return s, err
-	}
-	vips := make(map[string][]netip.Addr)
-	for name, l := range s.Links {
-		if name != "lo" && l.Fault() == "" && len(l.Addrs) > 0 && len(l.Hardware) == 6 {
-			vips[name] = c.VIPs
-		}
-	}
-	return s, s.askOwners(ctx, vips)
-}
-
 // gather collects the facts that both roles need.
 func gather() (Snapshot, error) {
 	s := Snapshot{Links: make(map[string]vrrp.Link), Sysctls: make(map[string]string), Owners: make(map[string][]garp.Owner)}
@@ -268,28 +244,4 @@ func (s *Snapshot) askOwners(ctx context.Context, vips map[string][]netip.Addr) 
 		s.Owners[iface] = owners
 	}
 	return nil
-}
-
-// gateways returns the next hops of the default routes whose hardware addresses are in the neighbour table.
-func gateways() ([]Gateway, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("failed to list routes: %w", err)
-	}
-	var all []Gateway
-	for _, r := range routes {
-		gw, ok := netip.AddrFromSlice(r.Gw)
-		if isDefault := r.Dst == nil || r.Dst.IP.IsUnspecified(); !ok || !isDefault {
-			continue
-		}
-		neighbours, err := netlink.NeighList(r.LinkIndex, netlink.FAMILY_ALL)
-		if err != nil {
-			return nil, fmt.Errorf("failed to list neighbours: %w", err)
-		}
-		i := slices.IndexFunc(neighbours, func(n netlink.Neigh) bool { return n.IP.Equal(r.Gw) })
-		if i >= 0 && len(neighbours[i].HardwareAddr) == 6 {
-			all = append(all, Gateway{gw.Unmap(), neighbours[i].HardwareAddr.String()})
-		}
-	}
-	return all, nil
 }

@@ -5,15 +5,10 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -186,44 +181,4 @@ func (s *Snapshot) askLarge(ctx context.Context, prober *via.Prober, is ServerAn
 		return askTunnel(ctx, prober, is.Server, is.VIP.Addr(), via.TunnelSize{Bytes: size, Split: split})
 	}
 	return fitTunnel(need, split, mtu, ask)
-}
-
-// findDefaultRoute finds out whether packets to other networks have a route, and how many had none.
-func (s *Snapshot) findDefaultRoute() error {
-	elsewhere := netip.MustParseAddr("198.18.0.1") // RFC 2544: of no network that is in use
-	_, err := netlink.RouteGet(elsewhere.AsSlice())
-	s.Routeless = errors.Is(err, unix.ENETUNREACH)
-	if err != nil && !s.Routeless && !errors.Is(err, unix.EHOSTUNREACH) {
-		return fmt.Errorf("failed to look for a default route: %w", err)
-	}
-	for _, c := range []struct{ file, group, name string }{{"snmp", "Ip:", "OutNoRoutes"}, {"netstat", "TcpExt:", "IPReversePathFilter"}} {
-		text, err := os.ReadFile("/proc/thread-self/net/" + c.file)
-		if err != nil {
-			return fmt.Errorf("failed to read counters: %w", err)
-		}
-		s.Unroutable += parseCounter(string(text), c.group, c.name)
-	}
-	return nil
-}
-
-// parseCounter returns a counter of /proc/net/snmp or netstat, which has a line of names and a line of values for each group.
-func parseCounter(text, group, name string) uint64 {
-	var names []string
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0] != group {
-			continue
-		}
-		if names == nil {
-			names = fields
-			continue
-		}
-		for i, n := range names {
-			if n == name && i < len(fields) {
-				value, _ := strconv.ParseUint(fields[i], 10, 64) // 0 if the kernel writes something else
-				return value
-			}
-		}
-	}
-	return 0
 }

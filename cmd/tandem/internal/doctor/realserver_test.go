@@ -47,6 +47,14 @@ func TestRealServer(t *testing.T) {
 		{"it answers", step(realserver.SetSysctl, func(s *realserver.Step) { s.Name, s.Value = "net/ipv4/conf/all/arp_ignore", "1\n" }),
 			[]string{"not-silent"}, "net.ipv4.conf.all.arp_ignore=1", true},
 		{"the filter is missing", step(realserver.InstallFilter, func(*realserver.Step) {}), []string{"not-silent"}, "nft", true},
+		{"it may be that rules of others hide the VIP, and the kernel is too old to say so", func(s *Snapshot) {
+			step(realserver.SetSysctl, func(s *realserver.Step) { s.Name, s.Value = "net/ipv4/conf/all/arp_ignore", "1\n" })(s)
+			s.Unclear = "this kernel cannot ask itself"
+		}, []string{"not-silent"}, "warning not-silent: these commands were not run: sysctl -w net.ipv4.conf.all.arp_ignore=1; unless rules of another program", true},
+		{"and the VIP is missing anyway", func(s *Snapshot) {
+			step(realserver.AddAddress, func(s *realserver.Step) { s.Address = at("lo", "192.0.2.100/32") })(s)
+			s.Unclear = "this kernel cannot ask itself"
+		}, []string{"vip-missing"}, "192.0.2.100/32", true},
 		{"the VIP is missing", step(realserver.AddAddress, func(s *realserver.Step) { s.Address = at("lo", "192.0.2.100/32") }),
 			[]string{"vip-missing"}, "192.0.2.100/32", true},
 		{"the VIP on the network's interface", step(realserver.DeleteAddress, func(s *realserver.Step) { s.Address = at("eth0", "192.0.2.100/24") }),

@@ -36,17 +36,21 @@ type Snapshot struct {
 	Synced   []SyncMessage // of other machines
 	Filtered []FilteredFlow
 	// Dropped are the packets of clients that this machine's firewall drops.
-	Dropped  []DroppedPacket
-	Servers  []ServerAnswers
-	Clock    Clock
-	Programs []string // names of the processes in this network namespace
-	Director Process  // the running director; the zero value if none runs
-	Status   *control.Status
-	Scripts  []diagnosis.TriedScript // those that failed
+	Dropped []DroppedPacket
+	Servers []ServerAnswers
+	Clock   Clock
+	// Certificates are those of the channel to the other director.
+	Certificates []Certificate
+	Programs     []string // names of the processes in this network namespace
+	Director     Process  // the running director; the zero value if none runs
+	Status       *control.Status
+	Scripts      []diagnosis.TriedScript // those that failed
 	// Steps are those that `tandem realserver apply` would run. Refused is the reason why it would run none.
-	// Apply is that command, as it works on this machine.
+	// Apply is that command, as it works on this machine. Unclear is why it is not known whether rules of other programs hide the
+	// VIPs; empty: it is known.
 	Steps    []realserver.Step
 	Refused  string
+	Unclear  string
 	Apply    string
 	Gateways []Gateway // next hops of the default routes whose hardware addresses are known
 	// Routeless says that there is no default route, of IPv4. Unroutable is the number of packets since boot that went, or would
@@ -138,6 +142,13 @@ type Clock struct {
 	Unsynchronised         bool
 }
 
+// A Certificate is a file of the channel to the other director.
+type Certificate struct {
+	Key, File string // of the configuration
+	Ends      time.Time
+	Problem   string // why it cannot be used; empty: it can
+}
+
 // A Socket is where a program waits for clients.
 type Socket struct {
 	Protocol lvs.Protocol
@@ -180,12 +191,17 @@ func flows(c *configs.Config) (all []Flow) {
 		}
 	}
 	for _, r := range c.Routers {
-		switch {
-		case len(r.UnicastPeers) > 0:
-		case r.Family() == 4:
-			add(Flow{r.Interface, vrrp.Group4, 0})
-		default:
-			add(Flow{r.Interface, vrrp.Group6, 0})
+		group := vrrp.Group4
+		if r.Family() == 6 {
+			group = vrrp.Group6
+		}
+		if len(r.UnicastPeers) == 0 {
+			add(Flow{r.Interface, group, 0})
+		}
+		for _, p := range r.Heartbeat {
+			if p.Interface != "" {
+				add(Flow{p.Interface, group, 0})
+			}
 		}
 	}
 	if s := c.LVS.Sync; s != (lvs.Sync{}) {

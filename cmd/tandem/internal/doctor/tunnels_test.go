@@ -103,12 +103,15 @@ func TestTunnelsOverIPv6(t *testing.T) {
 		{"and pmtu_disc, which is for IPv4", Route{Interface: "eth0", MTU: 1500}, "0", ServerAnswers{}, "", ""},
 		{"a narrow route", Route{Interface: "eth0", MTU: 1400}, "1", ServerAnswers{}, "tunnel-mtu", asks},
 		{"and pmtu_disc, which does not split it", Route{Interface: "eth0", MTU: 1400}, "0", ServerAnswers{}, "tunnel-mtu", asks},
-		{"how to widen it", Route{Interface: "eth0", MTU: 1400}, "1", ServerAnswers{}, "tunnel-mtu", "fix: `ip link set eth0 mtu 1540`"},
+		{"how to widen it", Route{Interface: "eth0", MTU: 1400}, "1", ServerAnswers{}, "tunnel-mtu", "or `ip link set eth0 mtu 1540` here, and the same on the whole path"},
+		{"how TCP clients send packets that fit: 40 bytes each for the tunnel and for IPv6, 20 for TCP", Route{Interface: "eth0", MTU: 1400}, "1", ServerAnswers{},
+			"tunnel-mtu", "fix: run `ip -6 route replace default via ROUTER advmss 1300` on the real servers, so that TCP clients send packets that fit; or"},
 		{"a narrow route, by which the largest packets arrive", Route{Interface: "eth0", MTU: 1400}, "1",
 			ServerAnswers{Through: Accepts, Large: TunnelFit{Size: 1400, Arrives: 1400}}, "", ""},
 		{"large packets are lost", Route{Interface: "eth0", MTU: 1500, Gateway: netip.MustParseAddr("fe80::1")}, "1",
 			ServerAnswers{Through: Accepts, Large: TunnelFit{Size: 1500, Arrives: 1280}}, "tunnel-mtu",
-			"`ip -6 route replace 2001:db8:f::11/128 via fe80::1 dev eth0 mtu 1280` on both directors"},
+			"`ip -6 route replace 2001:db8:f::11/128 via fe80::1 dev eth0 mtu 1280` on both directors, so that they ask clients by ICMP for smaller packets; " +
+				"for TCP clients that do not get this ICMP, run `ip -6 route replace default via ROUTER advmss 1180` on the real servers; better, let ICMP"},
 		{"IPv6 in IPv6 is dropped", Route{Interface: "eth0", MTU: 1500}, "1", ServerAnswers{Through: Silent, Wrapped: Silent}, "tunnel-dropped", "IP protocol 41"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

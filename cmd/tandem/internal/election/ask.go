@@ -98,7 +98,11 @@ func (p *Process) ask(ctx context.Context, d doubt) {
 	if ctx.Err() != nil {
 		return
 	}
-	is.Answers = answersOf(owners, d.master)
+	virtual := ""
+	if d.config.VirtualMAC {
+		virtual = garp.Hardware(d.config.MAC().Hardware()).String()
+	}
+	is.Answers = answersOf(owners, d.master, virtual)
 	p.mu.Lock()
 	is.Count, is.Answered = p.asked[d.id].Count+1, p.asked[d.id].Answered
 	if len(is.Answers) > 0 {
@@ -111,10 +115,10 @@ func (p *Process) ask(ctx context.Context, d doubt) {
 }
 
 // answersOf returns who has the addresses, and whether it is the silent master. owners has who answers for the master's own
-// address, too.
-func answersOf(owners []garp.Owner, master netip.Addr) (all []message.Answer) {
+// address, too. virtual is the virtual MAC address, if the router has one: only a master has it.
+func answersOf(owners []garp.Owner, master netip.Addr, virtual string) (all []message.Answer) {
 	own := func(hardware string) bool {
-		return slices.ContainsFunc(owners, func(o garp.Owner) bool { return o.Address == master && o.Hardware == hardware })
+		return hardware == virtual || slices.ContainsFunc(owners, func(o garp.Owner) bool { return o.Address == master && o.Hardware == hardware })
 	}
 	for _, o := range owners {
 		if o.Address != master {

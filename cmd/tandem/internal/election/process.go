@@ -72,6 +72,7 @@ type Process struct {
 	record      *addressRecord
 	former      []vrrp.Config // what former elections may have on the interfaces
 	formerKnown bool          // former was read
+	lostRecord  bool          // a record was damaged, and no order was carried out since
 
 	// Routers for whose addresses neighbours may still have this machine's hardware address: no master was heard since they
 	// were given up.
@@ -83,7 +84,7 @@ type Process struct {
 
 	doubts    chan doubt                     // to ask
 	lastDoubt map[message.RouterID]time.Time // when the latest was sent
-	debounces map[debounceKey]*vrrp.Debounced
+	debounces map[debounceKey]*debounce
 
 	sequences sequences
 
@@ -124,7 +125,7 @@ func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 		asked:        make(map[message.RouterID]message.Asked),
 		doubts:       make(chan doubt, askAtOnce),
 		lastDoubt:    make(map[message.RouterID]time.Time),
-		debounces:    make(map[debounceKey]*vrrp.Debounced),
+		debounces:    make(map[debounceKey]*debounce),
 		addressUnits: make(map[addressKey]*addressUnit),
 		links:        make(map[string]vrrp.Link),
 		pulse:        newPulse(conn, o.Log),

@@ -33,6 +33,8 @@ const ownAddresses = "this director's addresses"
 //     killed at once and the configuration was changed: then only the file knows which addresses to remove.
 //   - given-up.json has the addresses that it gave up without a successor: neighbours may still have this machine's address
 //     for them, see refer.
+//
+// If one of them is damaged, neighbours may have this machine's address for any address of the configuration.
 type addressRecord = record[vrrp.Config]
 
 // A record is a file with a list of what the next election should know. It is read and written by a goroutine of its own, which
@@ -41,6 +43,8 @@ type record[T any] struct {
 	former chan []T      // the content of the file at the start; then closed
 	latest chan []T      // the content to write; replaced while it waits
 	idle   chan struct{} // closed when latest is closed and all is written
+
+	damaged bool // the file could not be understood; known when former has its content
 }
 
 // openRecord starts to read the file of that name in dir. what says in the log what the file has.
@@ -55,6 +59,7 @@ func (r *record[T]) run(path, what string, log hclog.Logger) {
 	file, err := state.Open[[]T](path)
 	switch {
 	case errors.Is(err, state.ErrDamaged):
+		r.damaged = true
 		log.Warn("the record of "+what+" is damaged", "error", err)
 	case err != nil:
 		log.Error("failed to read the record of "+what, "error", err)
@@ -99,7 +104,7 @@ func (p *Process) awaitFormer(ctx context.Context) {
 	p.awaitSequences(ctx)
 	select {
 	case former := <-p.givenUpRecord.former:
-		p.giveUp(former)
+		p.setFormerlyGivenUp(former)
 	case <-time.After(recordReadTimeout):
 	case <-ctx.Done():
 	}
@@ -108,13 +113,21 @@ func (p *Process) awaitFormer(ctx context.Context) {
 // setFormer stores the addresses of former elections.
 func (p *Process) setFormer(former []vrrp.Config) {
 	p.former, p.formerKnown = former, true
+	p.lostRecord = p.lostRecord || p.record.damaged
 	if p.obeyed {
 		p.recordAddresses(p.present(p.order))
 	}
 }
 
+// setFormerlyGivenUp stores the addresses that former elections gave up without a successor.
+func (p *Process) setFormerlyGivenUp(former []vrrp.Config) {
+	p.lostRecord = p.lostRecord || p.givenUpRecord.damaged
+	p.giveUp(former)
+}
+
 // recordAddresses writes to the record that these routers may have addresses from now on. First it removes the addresses of
-// former elections that these routers do not have. While the disk hangs, both wait.
+// former elections that these routers do not have. While the disk hangs, both wait. If a record was damaged, the routers of the first
+// order count as those of former elections.
 func (p *Process) recordAddresses(now []vrrp.Config) {
 	if !p.formerKnown {
 		return
@@ -124,8 +137,11 @@ func (p *Process) recordAddresses(now []vrrp.Config) {
 			p.removeAddresses(c)
 		}
 	}
+	if p.lostRecord {
+		p.giveUp(now)
+	}
 	p.giveUp(p.former)
-	p.former = nil
+	p.former, p.lostRecord = nil, false
 	p.record.set(now)
 }
 

@@ -66,6 +66,7 @@ func (p *Process) obey(ctx context.Context, g *errgroup.Group, o message.Order) 
 		p.setResumed(o)
 	}
 	p.order, p.obeyed = o, true
+	p.forgetDebounces()
 	perLink := make(map[string][]vrrp.Config)
 	var configs []vrrp.Config
 	watched := make(map[string]bool)
@@ -228,14 +229,15 @@ func (p *Process) debounced(t vrrp.TrackInterface, l vrrp.Link, seen bool) vrrp.
 	key := debounceKey{t.Interface, t.Debounce}
 	d := p.debounces[key]
 	if d == nil {
-		d = &vrrp.Debounced{}
+		d = &debounce{}
 		p.debounces[key] = d
 	}
 	now := time.Now()
 	counts, due := d.Step(now, l.FaultCause(), t.Debounce)
-	if !due.IsZero() {
+	if !due.IsZero() && !due.Equal(d.due) {
 		time.AfterFunc(due.Sub(now), func() { nudge(p.wake) })
 	}
+	d.due = due
 	return counts
 }
 
@@ -243,6 +245,23 @@ func (p *Process) debounced(t vrrp.TrackInterface, l vrrp.Link, seen bool) vrrp.
 type debounceKey struct {
 	iface string
 	by    vrrp.Debounce
+}
+
+// A debounce is the state of a tracked interface that counts.
+type debounce struct {
+	vrrp.Debounced
+	due time.Time // when a timer ends that was started for it; the zero time: none was
+}
+
+// forgetDebounces forgets the interfaces that no router of the order tracks. If one is tracked again, its first state counts.
+func (p *Process) forgetDebounces() {
+	tracked := make(map[debounceKey]bool)
+	for _, r := range p.order.Routers {
+		for _, t := range r.AllTrackInterfaces() {
+			tracked[debounceKey{t.Interface, t.Debounce}] = true
+		}
+	}
+	maps.DeleteFunc(p.debounces, func(key debounceKey, _ *debounce) bool { return !tracked[key] })
 }
 
 // settle passes on the effects of new reports from the loops and links: tracking results, the decisions of sync groups, and
@@ -260,8 +279,7 @@ func (p *Process) settle() {
 		p.refer(id, p.states[id], s)
 		p.doubtMaster(id, p.states[id], s)
 		p.states[id] = s
-		// A backup was too late to resume: it keeps the addresses until its peer has them.
-		if s.State != vrrp.Initialize && (s.State != vrrp.Backup || p.resumed[id] == 0) {
+		if message.ResumeEnds(p.resumed[id], s) {
 			delete(p.resumed, id)
 		}
 	}

@@ -103,14 +103,20 @@ func (p *Process) sequenceRows() (all []sequenceRow) {
 
 // closeSequences writes the sequence numbers for the next election. Those of a loop that has ended are exact.
 func (p *Process) closeSequences() {
-	patience := time.After(recordReadTimeout)
-	for _, u := range p.units {
-		select {
-		case <-u.ended:
-		case <-patience:
-		}
-	}
+	awaitEnd(p.units, recordReadTimeout)
 	p.sequences.tick.Stop()
 	p.sequences.record.set(p.sequenceRows())
 	p.sequences.record.close()
+}
+
+// awaitEnd waits until all loops have ended, but only so long: a loop can hang.
+func awaitEnd(units map[string]*unit, limit time.Duration) {
+	over := time.After(limit)
+	for _, u := range units {
+		select {
+		case <-u.ended:
+		case <-over:
+			return
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -176,4 +177,17 @@ func TestSequencesWhoseDiskHangs(t *testing.T) {
 	}
 	r.order(message.Order{Leave: true})
 	r.ended()
+}
+
+// TestAwaitEnd: several loops that hang take no more time than one.
+func TestAwaitEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		close(over)
+		began := time.Now()
+		awaitEnd(map[string]*unit{"a": {ended: make(chan struct{})}, "b": {ended: over}, "c": {ended: make(chan struct{})}}, time.Second)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
 }

@@ -23,7 +23,8 @@ func (c *converter) addresses(s *statement) (all []placed) {
 	for _, st := range s.block {
 		a, bits, ok := prefixOf(st.keyword())
 		if !ok {
-			c.note(st.at, "keepalived ignores it: correct it there first", "%s: %s is not an address", s.keyword(), abbreviate(st.keyword()))
+			c.note(st.at, "keepalived ignores it: correct it there first", "%s: %s is not an address", s.keyword(),
+				abbreviate(st.keyword()))
 			continue
 		}
 		p := placed{at: st.at, length: bits >= 0}
@@ -70,8 +71,10 @@ func (c *converter) sameFamily(all []placed) []placed {
 	return slices.DeleteFunc(slices.Clone(all), func(p placed) bool {
 		other := p.prefix.Addr().Is4() != all[0].prefix.Addr().Is4()
 		if other {
-			c.note(p.at, "put it into virtual_ipaddress_excluded there, or into vips of the converted file: then it gets a virtual router of its own",
-				"virtual_ipaddress: %s is of another family than the first address, and keepalived ignores it: this never worked", p.prefix.Addr())
+			c.note(p.at, "put it into virtual_ipaddress_excluded there, or into vips of the converted file: then it gets a virtual "+
+				"router of its own",
+				"virtual_ipaddress: %s is of another family than the first address, and keepalived ignores it: this never worked",
+				p.prefix.Addr())
 		}
 		return other
 	})
@@ -109,14 +112,15 @@ func (c *converter) emitAddresses(t *table, i *instance) {
 	case without > 0 && without == n:
 		t.set(i.vips0(), "noprefixroute", "true")
 	case without > 0:
-		c.note(i.vips0(), "make a vrrp_instance of those with it", "noprefixroute: %d of %d addresses have it, and tandem has it for all or none: "+
-			"it is left out", without, n)
+		c.note(i.vips0(), "make a vrrp_instance of those with it",
+			"noprefixroute: %d of %d addresses have it, and tandem has it for all or none: "+
+				"it is left out", without, n)
 	}
 	c.emitMacvlan(t, i)
 }
 
-// placement returns the other keys of a VIP: its interface, if that is another one, and its label. A label begins with the interface,
-// has at most 15 bytes, and is for IPv4 only.
+// placement returns the other keys of a VIP: its interface, if that is another one, and its label. A label begins with the
+// interface, has at most 15 bytes, and is for IPv4 only.
 func (c *converter) placement(i *instance, p placed) (fields string) {
 	dev := i.link()
 	if p.dev != "" && p.dev != dev {
@@ -126,7 +130,8 @@ func (c *converter) placement(i *instance, p placed) (fields string) {
 	switch odd := strings.ContainsFunc(p.label, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }); {
 	case p.label == "":
 	case !strings.HasPrefix(p.label, dev+":") || len(p.label) > 15 || odd || p.prefix.Addr().Is6() || i.macvlan != nil:
-		c.note(p.at, "a label is for IPv4, begins with the interface and a colon, and has at most 15 characters", "label %s of %s is left out",
+		c.note(p.at, "a label is for IPv4, begins with the interface and a colon, and has at most 15 characters",
+			"label %s of %s is left out",
 			abbreviate(p.label), p.prefix.Addr())
 	default:
 		fields += ", label = " + tomlString(p.label)
@@ -142,7 +147,7 @@ func (i *instance) vips0() Place {
 	return i.at
 }
 
-// emitMacvlan translates use_vmac [NAME] [MAC].
+// emitMacvlan translates use_vmac [[name] NAME] [MAC] [netlink_notify_msg] [group GROUP].
 func (c *converter) emitMacvlan(t *table, i *instance) {
 	s := i.macvlan
 	if s == nil {
@@ -150,12 +155,21 @@ func (c *converter) emitMacvlan(t *table, i *instance) {
 	}
 	t.set(s.at, "virtual_mac", "true")
 	name := ""
-	for _, w := range s.values() {
-		if len(w) >= 14 && w[2] == ':' {
+	words := s.values()
+	for k := 0; k < len(words); k++ {
+		switch w := words[k]; {
+		case len(w) >= 14 && w[2] == ':':
 			c.note(s.at, "", "use_vmac: the MAC address is the one of RFC 9568: %s is left out", abbreviate(w))
-			continue
+		case w == "netlink_notify_msg": // tandem hears of its own interfaces
+		case w == "group" && k+1 < len(words):
+			k++
+			c.note(s.at, "set the group with a .link file or ip link", "use_vmac: group has no equivalent")
+		case w == "name" && k+1 < len(words):
+			k++
+			name = words[k]
+		default:
+			name = w
 		}
-		name = w
 	}
 	if name == "" && c.global.macvlanPrefix != "" {
 		name = c.global.macvlanPrefix + "." + tomlInt(i.vrid)

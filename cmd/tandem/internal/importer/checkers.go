@@ -47,6 +47,7 @@ func init() {
 		"delay_loop":         paced,
 		"http_protocol":      keepChecker(func(x *checker, s *statement) { x.version = s }),
 		"virtualhost":        keepChecker(func(x *checker, s *statement) { x.virtualhost = s.value() }),
+		"sni_name":           value,
 		"url":                (*converter).readPage,
 		"helo_name":          value,
 		"host":               func(c *converter, x *checker, s *statement) { c.walkChecker(x, s.block) },
@@ -58,7 +59,7 @@ func init() {
 		"bind_if":            value,
 		"user": func(c *converter, x *checker, s *statement) {
 			x.user = s.value()
-			c.refuseGroup(s, s.valueAt(2))
+			c.refuseGroup(s, s.value(), s.valueAt(2))
 		},
 		"payload":       value,
 		"require_reply": value,
@@ -170,8 +171,9 @@ func (c *converter) emitEndpoint(t *table, x *checker, own, port uint16, hasPort
 
 // emitChecker writes a check other than one over HTTP, and returns its name.
 func (c *converter) emitChecker(x *checker, paced pace, own, port uint16) string {
-	kind := map[string]string{"TCP_CHECK": "tcp", "SMTP_CHECK": "smtp", "DNS_CHECK": "dns", "MISC_CHECK": "exec", "PING_CHECK": "ping",
-		"UDP_CHECK": "udp"}[x.kind]
+	kind := map[string]string{
+		"TCP_CHECK": "tcp", "SMTP_CHECK": "smtp", "DNS_CHECK": "dns", "MISC_CHECK": "exec", "PING_CHECK": "ping", "UDP_CHECK": "udp",
+	}[x.kind]
 	t := &table{at: x.at}
 	t.set(x.at, "type", tomlString(kind))
 	timeout := time.Duration(0)
@@ -238,7 +240,8 @@ func (c *converter) emitDatagram(t *table, x *checker) {
 		c.note(s.at, "set expect or expect_hex to something that each answer has",
 			"require_reply: an answer cannot be required without saying what is in it")
 	case !ok:
-		c.note(s.at, "set expect_hex to the octets before or after the X", "require_reply: %s cannot be expected: digits of any value have no equivalent",
+		c.note(s.at, "set expect_hex to the octets before or after the X",
+			"require_reply: %s cannot be expected: digits of any value have no equivalent",
 			abbreviate(strings.Join(s.values(), " ")))
 	default:
 		t.set(s.at, "expect_hex", tomlString(octets))

@@ -21,10 +21,7 @@ type command struct {
 func (c *converter) notified(s *statement) *command {
 	cmd := c.program(s, commandLine(s.value()))
 	cmd.user = s.valueAt(2)
-	if g := s.valueAt(3); g != "" && g != cmd.user {
-		c.note(s.at, "make it the user's own group, or use another user", "%s: a program runs with its user's own group, and not with %s",
-			s.keyword(), abbreviate(g))
-	}
+	c.refuseGroup(s, cmd.user, s.valueAt(3))
 	return cmd
 }
 
@@ -46,11 +43,13 @@ func (c *converter) program(s *statement, args []string) *command {
 	case slices.Contains([]string{"sh", "bash", "dash"}, base) && path.IsAbs(args[0]):
 	case looksFor != "" && s.keyword() == "script": // it becomes a track of its own
 	case configs.NeedsShell(args):
-		c.note(s.at, "see whether the script does what it should, now that it does", "%s: %s needs a shell, and keepalived uses none: the words "+
-			"of the shell were arguments of %s, so this never worked", s.keyword(), abbreviate(strings.Join(args, " ")), args[0])
+		c.note(s.at, "see whether the script does what it should, now that it does",
+			"%s: %s needs a shell, and keepalived uses none: the words "+
+				"of the shell were arguments of %s, so this never worked", s.keyword(), abbreviate(strings.Join(args, " ")), args[0])
 		cmd.args = []string{"/bin/sh", "-c", strings.Join(args, " ")}
 	case !path.IsAbs(args[0]):
-		c.note(s.at, "write its absolute path", "%s: keepalived looks for %s in PATH: /usr/bin/env does the same", s.keyword(), abbreviate(args[0]))
+		c.note(s.at, "write its absolute path", "%s: keepalived looks for %s in PATH: /usr/bin/env does the same", s.keyword(),
+			abbreviate(args[0]))
 		cmd.args = append([]string{"/usr/bin/env"}, args...)
 	}
 	return cmd

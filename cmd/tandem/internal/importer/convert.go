@@ -119,8 +119,8 @@ func walk[T any](c *converter, block string, x *T, handlers map[string]func(*con
 
 // usual are the values of keywords without an equivalent with which tandem does the same.
 var usual = map[string]string{
-	"vrrp_mcast_group4": "224.0.0.18", "vrrp_mcast_group6": "ff02::12", "mcast_dst_ip": "224.0.0.18", "unicast_ttl": "255", "quorum": "1",
-	"garp_master_refresh_repeat": "1", "vrrp_garp_master_refresh_repeat": "1", "min_reply_length": "0",
+	"vrrp_mcast_group4": "224.0.0.18", "vrrp_mcast_group6": "ff02::12", "mcast_dst_ip": "224.0.0.18", "unicast_ttl": "255",
+	"quorum": "1", "garp_master_refresh_repeat": "1", "vrrp_garp_master_refresh_repeat": "1", "min_reply_length": "0",
 }
 
 // known reports whether a keyword is one that is translated, in one of the blocks. It notes what is missing or unknown.
@@ -185,7 +185,8 @@ func (c *converter) boolean(s *statement) (v, ok bool) {
 }
 
 func (c *converter) odd(s *statement, want string) {
-	c.note(s.at, "keepalived refuses or ignores it: correct it there first", "%s: %s is not %s", s.keyword(), abbreviate(s.value()), want)
+	c.note(s.at, "keepalived refuses or ignores it: correct it there first", "%s: %s is not %s", s.keyword(),
+		abbreviate(s.value()), want)
 }
 
 // finish writes the document, and lets package configs read it. Its mistakes refuse the conversion.

@@ -88,7 +88,8 @@ func (c *converter) emitService(d *table, v *virtualServer, p part) {
 	c.emitSorry(t, v, p, method)
 	t.children = append(t.children, servers.children...)
 	if len(v.servers) == 0 {
-		c.note(v.at, "add a real server, or remove it", "virtual_server %s has no real_server: a [[service]] needs one, and it is left out", p.name)
+		c.note(v.at, "add a real server, or remove it", "virtual_server %s has no real_server: a [[service]] needs one, and it is "+
+			"left out", p.name)
 		d.children = d.children[:len(d.children)-1]
 		return
 	}
@@ -228,7 +229,8 @@ func (c *converter) inhibited(v *virtualServer) Place {
 		}
 	}
 	if n > 0 && n < len(v.servers) {
-		c.note(at, "", "inhibit_on_failure: %d of %d servers have it, and on_failure is that of the service: now all have it", n, len(v.servers))
+		c.note(at, "", "inhibit_on_failure: %d of %d servers have it, and on_failure is that of the service: now all have it", n,
+			len(v.servers))
 	}
 	return at
 }
@@ -308,8 +310,8 @@ func (c *converter) emitServiceMails(d *table) {
 	}
 }
 
-// emitServerHooks writes the commands of servers. A hook is told all servers of its service: the command of one server looks which
-// one it is, unless all have the same.
+// emitServerHooks writes the commands of servers. A hook is told all servers of its service: the command of one server looks
+// which one it is, unless all have the same.
 func (c *converter) emitServerHooks(v *virtualServer, p part, event string, hook func([]string, *command)) {
 	of := func(r *realServer) *command {
 		if event == "server_up" {

@@ -30,6 +30,7 @@ type globals struct {
 	macvlanPrefix    string
 	scriptUser       string
 	downAdverts      *statement
+	checksum         *statement
 }
 
 var globalHandlers = map[string]func(*converter, *globals, *statement){
@@ -67,6 +68,7 @@ var globalHandlers = map[string]func(*converter, *globals, *statement){
 		}
 	},
 	"vrrp_down_timer_adverts": func(c *converter, g *globals, s *statement) { g.downAdverts = s },
+	"v3_checksum_as_v2":       func(c *converter, g *globals, s *statement) { g.checksum = s },
 	"vrrp_version": func(c *converter, g *globals, s *statement) {
 		if n, ok := c.integer(s, 2, 3); ok {
 			g.version = n
@@ -82,7 +84,7 @@ var globalHandlers = map[string]func(*converter, *globals, *statement){
 	"vrrp_rt_priority": func(c *converter, g *globals, s *statement) { g.realtime = s.at },
 	"script_user": func(c *converter, g *globals, s *statement) {
 		g.scriptUser = s.value()
-		c.refuseGroup(s, s.valueAt(2))
+		c.refuseGroup(s, s.value(), s.valueAt(2))
 	},
 	"vrrp_startup_delay": func(c *converter, g *globals, s *statement) {
 		if d, ok := c.seconds(s); ok {
@@ -100,11 +102,18 @@ func (c *converter) flag(s *statement) *bool {
 	return nil
 }
 
-// refuseGroup notes the group of a user, which tandem does not have. The group with the user's name is the user's own.
-func (c *converter) refuseGroup(s *statement, group string) {
-	if group != "" && group != s.value() {
-		c.note(s.at, "make it the user's own group, or use another user", "%s: a program runs with its user's own group, and not with %s",
+// refuseGroup notes the group of a user, which tandem does not have. The group with the user's name is the user's own. A colon
+// before the group asks for the supplementary groups of the user too.
+func (c *converter) refuseGroup(s *statement, user, group string) {
+	group, all := strings.CutPrefix(group, ":")
+	switch {
+	case group != "" && group != user:
+		c.note(s.at, "make it the user's own group, or use another user",
+			"%s: a program runs with its user's own group, and not with %s",
 			s.keyword(), abbreviate(group))
+	case all:
+		c.note(s.at, byKeyword[[2]string{"global_defs", "set_supplementary_groups"}].text,
+			"%s: a program runs without the supplementary groups of %s", s.keyword(), abbreviate(user))
 	}
 }
 
@@ -118,7 +127,8 @@ func (c *converter) emitTop(d *table) {
 		d.set(g.name.at, "name", tomlString(g.name.value()))
 	case g.name != nil:
 		d.set(g.name.at, "name", tomlString(identifier(g.name.value())))
-		c.note(g.name.at, "", "%s: a name has no white space and no slash: it is %s now", g.name.keyword(), abbreviate(identifier(g.name.value())))
+		c.note(g.name.at, "", "%s: a name has no white space and no slash: it is %s now", g.name.keyword(),
+			abbreviate(identifier(g.name.value())))
 	}
 	if g.realtime.File != "" {
 		d.child(g.realtime, "election", false).set(g.realtime, "realtime", "true")

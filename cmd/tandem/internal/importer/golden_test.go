@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -22,6 +23,15 @@ func (disk) Match(pattern string) ([]string, error) { return filepath.Glob(patte
 func (disk) Read(name string) ([]byte, error)       { return os.ReadFile(name) }
 
 func testImporter() Importer { return Importer{Files: disk{}, ScriptUser: "keepalived_script"} }
+
+// importerOf is testImporter for a file. On the machine of a file whose name has "root-scripts", keepalived runs scripts as root.
+func importerOf(file string) Importer {
+	i := testImporter()
+	if strings.Contains(file, "root-scripts") {
+		i.ScriptUser = "root"
+	}
+	return i
+}
 
 func source(t *testing.T, file, id string) Source {
 	t.Helper()
@@ -37,7 +47,7 @@ func conversions(t *testing.T) map[string]Result {
 	t.Helper()
 	all := make(map[string]Result)
 	for _, file := range glob(t, "testdata/*.conf") {
-		all[strings.TrimSuffix(file, ".conf")] = testImporter().Keepalived(source(t, file, "lb1"))
+		all[strings.TrimSuffix(file, ".conf")] = importerOf(file).Keepalived(source(t, file, "lb1"))
 	}
 	for _, dir := range glob(t, "testdata/pair-*") {
 		a, b := source(t, filepath.Join(dir, "a.conf"), "lb1"), Source{}
@@ -143,9 +153,14 @@ func checkFile(t *testing.T, name, text string) {
 	}
 }
 
-// TestSamples: the samples of Debian's package, where it is installed, are converted, or refused with a reason.
+// TestSamples: the samples of Debian's package are converted, or refused with a reason.
 func TestSamples(t *testing.T) {
-	for _, file := range glob(t, "/usr/share/doc/keepalived/samples/keepalived.conf.*") {
+	dir := lab.Folder(t, "keepalived", "/usr/share/doc/keepalived/samples")
+	samples := glob(t, filepath.Join(dir, "keepalived.conf.*"))
+	if len(samples) < 20 {
+		t.Errorf("%d samples in %s: want at least 20", len(samples), dir)
+	}
+	for _, file := range samples {
 		r := testImporter().Keepalived(source(t, file, "high"))
 		accepted(t, file, r)
 		if r.Text == "" && len(r.Refused) == 0 {

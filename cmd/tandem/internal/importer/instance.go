@@ -3,6 +3,7 @@
 package importer
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -85,11 +86,15 @@ var instanceHandlers = map[string]func(*converter, *instance, *statement){
 			i.priority, i.priorityAt = n, s.at
 		}
 	},
-	"advert_int":                 func(c *converter, i *instance, s *statement) { i.advert = s },
-	"authentication":             func(c *converter, i *instance, s *statement) { walk(c, "authentication", i, passwordHandlers, s.block) },
-	"auth_hmac":                  (*converter).readSigning,
-	"virtual_ipaddress":          func(c *converter, i *instance, s *statement) { i.vips = append(i.vips, c.addresses(s)...) },
-	"virtual_ipaddress_excluded": func(c *converter, i *instance, s *statement) { i.excluded = append(i.excluded, c.addresses(s)...) },
+	"advert_int": func(c *converter, i *instance, s *statement) { i.advert = s },
+	"authentication": func(c *converter, i *instance, s *statement) {
+		walk(c, "authentication", i, passwordHandlers, s.block)
+	},
+	"auth_hmac":         (*converter).readSigning,
+	"virtual_ipaddress": func(c *converter, i *instance, s *statement) { i.vips = append(i.vips, c.addresses(s)...) },
+	"virtual_ipaddress_excluded": func(c *converter, i *instance, s *statement) {
+		i.excluded = append(i.excluded, c.addresses(s)...)
+	},
 	"virtual_routes":             func(c *converter, i *instance, s *statement) { i.routes = append(i.routes, s.block...) },
 	"virtual_rules":              func(c *converter, i *instance, s *statement) { i.rules = append(i.rules, s.block...) },
 	"preempt":                    func(c *converter, i *instance, s *statement) { i.nopreempt = nil },
@@ -202,9 +207,9 @@ func (c *converter) emitRouter(t *table, i *instance) {
 		}
 		t.set(at, "version", "2")
 	}
-	if i.checksum != nil && version == 3 && !i.ipv6() {
-		if v, ok := c.boolean(i.checksum); ok && v {
-			t.set(i.checksum.at, "checksum", `"packet"`)
+	if s := cmp.Or(i.checksum, c.global.checksum); s != nil && version == 3 && !i.ipv6() {
+		if v, ok := c.boolean(s); ok && v {
+			t.set(s.at, "checksum", `"packet"`)
 		}
 	}
 	c.emitPassword(t, i, version)
@@ -283,7 +288,8 @@ func (c *converter) emitPassword(t *table, i *instance, version int64) {
 	case s == nil || s.value() == "" || i.authType == nil:
 		return
 	case version == 3:
-		c.note(s.at, "use [vrrp.hmac] on both directors", "auth_pass: version 3 has no password, and keepalived ignores it: this never worked")
+		c.note(s.at, "use [vrrp.hmac] on both directors",
+			"auth_pass: version 3 has no password, and keepalived ignores it: this never worked")
 		return
 	}
 	password := s.value()

@@ -50,13 +50,14 @@ type rules struct {
 
 // options of ipvsadm have one or two names, and a value or none.
 var ipvsadmOptions = map[string]string{
-	"--tcp-service": "-t", "--udp-service": "-u", "--fwmark-service": "-f", "--scheduler": "-s", "--persistent": "-p", "--netmask": "-M",
-	"--real-server": "-r", "--gatewaying": "-g", "--ipip": "-i", "--masquerading": "-m", "--weight": "-w", "--u-threshold": "-x",
-	"--l-threshold": "-y", "--ops": "-o", "--sched-flags": "-b", "--ipv6": "-6", "--add-service": "-A", "--add-server": "-a",
+	"--tcp-service": "-t", "--udp-service": "-u", "--fwmark-service": "-f", "--scheduler": "-s", "--persistent": "-p",
+	"--netmask": "-M", "--real-server": "-r", "--gatewaying": "-g", "--ipip": "-i", "--masquerading": "-m", "--weight": "-w",
+	"--u-threshold": "-x", "--l-threshold": "-y", "--ops": "-o", "--sched-flags": "-b", "--ipv6": "-6", "--add-service": "-A", "--add-server": "-a",
 }
 
 // valued are the options that have a value.
-var valued = []string{"-t", "-u", "-f", "--sctp-service", "-s", "-p", "-M", "-r", "-w", "-x", "-y", "-b", "--pe", "--tun-type", "--tun-port"}
+var valued = []string{"-t", "-u", "-f", "--sctp-service", "-s", "-p", "-M", "-r", "-w", "-x", "-y", "-b", "--pe",
+	"--tun-type", "--tun-port"}
 
 // rule reads a line: -A SERVICE OPTION… or -a SERVICE -r SERVER OPTION…
 func (x *rules) rule(at Place, words []string) {

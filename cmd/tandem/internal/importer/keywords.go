@@ -30,10 +30,11 @@ type keyword struct {
 	text  string
 }
 
-// Keywords are all keywords of the manuals of keepalived 2.2 and 2.4, their deprecated synonyms, and the options that values have. The
-// blocks "address", "route", "rule", "peer", "track", "sync daemon" and "timeouts" stand for the options of values. The block
-// "checker" has what all checkers share.
-var keywords = slices.Concat(topKeywords, globalKeywords, vrrpKeywords, instanceKeywords, addressKeywords, serviceKeywords, checkerKeywords)
+// Keywords are all keywords of the manuals of keepalived 2.2 and 2.4, their deprecated synonyms, and the options that values
+// have. The blocks "address", "route", "rule", "peer", "track", "sync daemon" and "timeouts" stand for the options of values.
+// The block "checker" has what all checkers share.
+var keywords = slices.Concat(topKeywords, globalKeywords, vrrpKeywords, instanceKeywords, addressKeywords, serviceKeywords,
+	checkerKeywords)
 
 // byKeyword has the rows by block and name. A row that says "as NAME" has the text of that row of its block.
 var byKeyword = func() map[[2]string]keyword {
@@ -52,7 +53,12 @@ var byKeyword = func() map[[2]string]keyword {
 }()
 
 // A Keyword is a row of the table for people.
-type Keyword struct{ Block, Name, Fate, Text string }
+type Keyword struct {
+	Block string `json:"block"` // empty: outside of all blocks
+	Name  string `json:"name"`
+	Fate  string `json:"fate"` // translated, implied or missing
+	Text  string `json:"text"`
+}
 
 // Keywords returns what becomes of each keyword.
 func Keywords() []Keyword {
@@ -66,6 +72,7 @@ func Keywords() []Keyword {
 // What is said of several keywords.
 const (
 	toMetrics  = "read the metrics: [metrics] listen, or the status: tandem status --json"
+	toStatus   = "let what reads the file run tandem status --json"
 	toMail     = "set it in the sendmail program of this machine, which the mail hook uses (postfix, msmtp, dma)"
 	toFIFO     = "use a [[hook]], or read tandem events"
 	toAffinity = "set CPUAffinity= or Nice= in a drop-in of tandem.service"

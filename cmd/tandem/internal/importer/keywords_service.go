@@ -110,6 +110,7 @@ var checkerKeywords = []keyword{
 	{"HTTP_GET", "url", translated, "a [check.NAME] for each"},
 	{"HTTP_GET", "tls_compliant", implied, "tandem ends TLS connections as the standard says"},
 	{"HTTP_GET", "enable_sni", implied, "a check over TLS sends tls_name, which is host if it is not given"},
+	{"HTTP_GET", "sni_name", translated, "tls_name, with SSL_GET"},
 
 	{"url", "path", translated, "path"},
 	{"url", "digest", missing, "it is an MD5 sum: set sha256 to the output of curl URL | sha256sum"},
@@ -118,6 +119,7 @@ var checkerKeywords = []keyword{
 	{"url", "regex", translated, "matches, if the expression is one of RE2"},
 	{"url", "regex_no_match", translated, "not_contains, if the expression is a text"},
 	{"url", "regex_options", translated, "flags of matches: (?i), (?m), (?s) and (?U)"},
+	{"url", "tls_compliant", implied, "tandem ends TLS connections as the standard says"},
 	{"url", "regex_stack", implied, "a regular expression of RE2 needs no stack"},
 	{"url", "regex_min_offset", missing, "matches looks at the first 1 MiB of the body"},
 	{"url", "regex_max_offset", missing, "matches looks at the first 1 MiB of the body"},

@@ -43,7 +43,8 @@ func TestEachKeywordHasAHandler(t *testing.T) {
 		delete(rows, block)
 	}
 	for _, block := range slices.Sorted(maps.Keys(rows)) {
-		if got, want := slices.Sorted(slices.Values(handled[block])), slices.Sorted(slices.Values(rows[block])); !slices.Equal(got, want) {
+		got, want := slices.Sorted(slices.Values(handled[block])), slices.Sorted(slices.Values(rows[block]))
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: the handlers are %v, the table has %v", block, got, want)
 		}
 	}

@@ -4,11 +4,12 @@ package importer
 
 // What is said of several keywords of virtual routers.
 const (
-	answersLower = "tandem answers an advertisement of a lower priority, as RFC 9568 says, so that the other director steps back at once"
-	yields       = "tandem yields to a higher priority without an advertisement, and the new master announces the VIPs several times"
-	toHook       = "[[vrrp.hook]]"
-	toGroup      = "[[hook]] sync_group"
-	onePair      = "a member shares all tracks of its group"
+	answersLower = "tandem answers an advertisement of a lower priority, as RFC 9568 says, so that the other director steps " +
+		"back at once"
+	yields  = "tandem yields to a higher priority without an advertisement, and the new master announces the VIPs several times"
+	toHook  = "[[vrrp.hook]]"
+	toGroup = "[[hook]] sync_group"
+	onePair = "a member shares all tracks of its group"
 )
 
 // vrrpKeywords are those of the blocks around vrrp_instance.
@@ -18,7 +19,8 @@ var vrrpKeywords = []keyword{
 	{"track_file", "init_file", missing, "a missing file counts as 0: write a tmpfiles.d(5) entry if it is to have another value"},
 
 	{"vrrp_track_process", "process", translated, "process of [[vrrp.track]]"},
-	{"vrrp_track_process", "param_match", missing, "tandem looks for a program, not for its arguments: track its unit, or run a script with pgrep -f"},
+	{"vrrp_track_process", "param_match", missing, "tandem looks for a program, not for its arguments: track its unit, or run " +
+		"a script with pgrep -f"},
 	{"vrrp_track_process", "weight", translated, "weight of [[vrrp.track]]; 1 if it is not given"},
 	{"vrrp_track_process", "quorum", missing, "one process is enough: run a script that counts them"},
 	{"vrrp_track_process", "quorum_max", missing, "run a script that counts the processes"},
@@ -69,6 +71,7 @@ var vrrpKeywords = []keyword{
 	{"bfd_instance", "ttl", implied, "see bfd_instance"},
 	{"bfd_instance", "hoplimit", implied, "see bfd_instance"},
 	{"bfd_instance", "max_hops", implied, "see bfd_instance"},
+	{"bfd_instance", "multihop", implied, "see bfd_instance"},
 	{"bfd_instance", "weight", implied, "see bfd_instance"},
 	{"bfd_instance", "vrrp", implied, "see bfd_instance"},
 	{"bfd_instance", "checker", implied, "see bfd_instance"},
@@ -103,21 +106,24 @@ var instanceKeywords = []keyword{
 	{"vrrp_instance", "track_bfd", missing, toBFD},
 	{"vrrp_instance", "mcast_src_ip", translated, "source"},
 	{"vrrp_instance", "unicast_src_ip", translated, "unicast_source"},
-	{"vrrp_instance", "mcast_dst_ip", missing, "tandem uses the group of the standard: use unicast_peers, or change the other machines"},
+	{"vrrp_instance", "mcast_dst_ip", missing, "tandem uses the group of the standard: use unicast_peers, or change the other " +
+		"machines"},
 	{"vrrp_instance", "track_src_ip", implied, "without its source address a director cannot send, and the backup takes over"},
 	{"vrrp_instance", "version", translated, "version"},
 	{"vrrp_instance", "check_unicast_src", implied, "tandem accepts advertisements only from its unicast_peers"},
 	{"vrrp_instance", "unicast_peer", translated, "unicast_peers and unicast_ttl_min"},
 	{"vrrp_instance", "unicast_fault_no_peer", implied, "without unicast_peers tandem uses multicast, as the file says"},
 	{"vrrp_instance", "unicast_ttl", missing, "tandem sends with TTL 255, as RFC 9568 says"},
-	{"vrrp_instance", "old_unicast_checksum", missing, `if the other machine has keepalived 1.3.6 or older, try checksum = "packet"`},
+	{"vrrp_instance", "old_unicast_checksum", missing,
+		`if the other machine has keepalived 1.3.6 or older, try checksum = "packet"`},
 	{"vrrp_instance", "v3_checksum_as_v2", translated, `checksum = "packet"`},
 	{"vrrp_instance", "garp_master_delay", translated, "repeat of [vrrp.announce]"},
 	{"vrrp_instance", "garp_master_repeat", translated, "repeat of [vrrp.announce]"},
 	{"vrrp_instance", "garp_lower_prio_delay", implied, "tandem announces again, several times, after it has heard another master"},
 	{"vrrp_instance", "garp_lower_prio_repeat", implied, "as garp_lower_prio_delay"},
 	{"vrrp_instance", "garp_master_refresh", translated, "refresh of [vrrp.announce]"},
-	{"vrrp_instance", "garp_master_refresh_repeat", missing, "a refresh is one announcement: set a shorter refresh if some are lost"},
+	{"vrrp_instance", "garp_master_refresh_repeat", missing,
+		"a refresh is one announcement: set a shorter refresh if some are lost"},
 	{"vrrp_instance", "garp_extra_if", implied, "the refresh of [vrrp.announce] is for the VIPs of all interfaces"},
 	{"vrrp_instance", "vmac_garp_intvl", implied, "as garp_extra_if"},
 	{"vrrp_instance", "down_timer_adverts", translated, "down_adverts"},
@@ -174,7 +180,8 @@ var addressKeywords = []keyword{
 	{"address", "autojoin", missing, "the programs that listen must join the group"},
 	{"address", "no_track", missing, "a VIP that somebody removes is put back at once"},
 	{"address", "track_group", missing, "it is for static addresses"},
-	{"address", "preferred_lft", missing, "the kernel may choose a VIP as a source address: set the source in the programs or routes"},
+	{"address", "preferred_lft", missing, "the kernel may choose a VIP as a source address: set the source in the programs or " +
+		"routes"},
 	{"address", "use_vmac", missing, "a VIP on another interface has no virtual MAC address"},
 
 	{"track", "weight", translated, "weight of [[vrrp.track]]"},

@@ -114,7 +114,7 @@ func (c *converter) mails(own, kind *bool, usual bool) bool {
 	return usual
 }
 
-// mailProgram is where the README installs the shipped mail hook.
+// mailProgram is where configs/hooks.toml has the shipped mail hook.
 const mailProgram = "/usr/local/lib/tandem/mail"
 
 // emitMail writes a hook that mails.

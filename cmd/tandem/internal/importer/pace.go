@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A pace is how often a server is checked. A checker has that of its server where it says nothing, and a server that of its service.
+// A pace is how often a server is checked. A checker has that of its server where it says nothing, and a server that of its
+// service.
 type pace struct{ loop, timeout, retry, before *statement }
 
 func (p *pace) read(c *converter, s *statement) {
@@ -25,7 +26,8 @@ func (p *pace) read(c *converter, s *statement) {
 
 // over returns p with the values of outer where p has none.
 func (p pace) over(outer pace) pace {
-	return pace{either(p.loop, outer.loop), either(p.timeout, outer.timeout), either(p.retry, outer.retry), either(p.before, outer.before)}
+	return pace{either(p.loop, outer.loop), either(p.timeout, outer.timeout), either(p.retry, outer.retry),
+		either(p.before, outer.before)}
 }
 
 // keepalived's defaults, which differ from tandem's.

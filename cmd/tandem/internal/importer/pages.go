@@ -59,6 +59,9 @@ func (c *converter) emitPage(x *checker, p *page, paced pace, host string, own, 
 	c.emitRegex(t, p)
 	if kind == "https" {
 		t.set(x.at, "tls_verify", "false").because("as keepalived, which never verifies a certificate")
+		if s := x.values["sni_name"]; s != nil && s.value() != "" {
+			t.set(s.at, "tls_name", tomlString(s.value()))
+		}
 		if f := c.tls; f.certificate != nil && f.key != nil {
 			t.set(f.certificate.at, "tls_cert", tomlString(f.certificate.value()))
 			t.set(f.key.at, "tls_key", tomlString(f.key.value()))
@@ -125,8 +128,8 @@ func (c *converter) emitStatus(t *table, p *page) {
 var regexFlags = map[string]string{"caseless": "i", "multiline": "m", "dotall": "s", "ungreedy": "U"}
 
 // needless are options that change nothing here.
-var needless = []string{"utf", "never_utf", "ucp", "never_ucp", "no_auto_capture", "no_auto_possess", "no_dotstar_anchor", "no_start_optimize",
-	"auto_callout", "dupnames", "never_backslash_c"}
+var needless = []string{"utf", "never_utf", "ucp", "never_ucp", "no_auto_capture", "no_auto_possess", "no_dotstar_anchor",
+	"no_start_optimize", "auto_callout", "dupnames", "never_backslash_c"}
 
 // emitRegex translates a regular expression of PCRE, if it is one of RE2 too.
 func (c *converter) emitRegex(t *table, p *page) {

@@ -58,7 +58,8 @@ func (c *converter) directors(a, b *table, first, second Source) [2]string {
 			return n
 		}
 	}
-	c.note(Place{File: path.Clean(first.File)}, "give --name and --peer-name, or rename them in the file: a director finds its table by its host name",
+	c.note(Place{File: path.Clean(first.File)}, "give --name and --peer-name, or rename them in the file: a director finds its "+
+		"table by its host name",
 		"the files do not name the two directors: they are lb1 and lb2 now")
 	return [2]string{"lb1", "lb2"}
 }
@@ -240,8 +241,8 @@ func (p *pairing) arrays(t, a, b *table, key, at, below string) {
 	for _, one := range x {
 		other := matching(one, y, id(key))
 		if other == nil {
-			p.note(one.at, "add it there, or remove it here", "%s %s: is not in %s: the converted file has it for both directors", what(key),
-				one.get(id(key)), p.files[1])
+			p.note(one.at, "add it there, or remove it here", "%s %s: is not in %s: the converted file has it for both directors",
+				what(key), one.get(id(key)), p.files[1])
 			t.children = append(t.children, one)
 			continue
 		}
@@ -256,8 +257,8 @@ func (p *pairing) arrays(t, a, b *table, key, at, below string) {
 		t.children = append(t.children, p.merge(one, other, below+"."+bare(name)))
 	}
 	for _, other := range y {
-		p.note(other.at, "add it there, or remove it here", "%s %s: is not in %s: the converted file has it for both directors", what(key),
-			other.get(id(key)), p.files[0])
+		p.note(other.at, "add it there, or remove it here", "%s %s: is not in %s: the converted file has it for both directors",
+			what(key), other.get(id(key)), p.files[0])
 		t.children = append(t.children, other)
 	}
 }
@@ -301,7 +302,8 @@ func (p *pairing) gap(a, b *table) {
 			continue
 		}
 		p.note(t.at, "use a weight above the difference, or weight 0",
-			"weight %d is not more than the difference between the priorities %d and %d: this failure alone never moves the VIPs", n, high, low)
+			"weight %d is not more than the difference between the priorities %d and %d: this failure alone never moves the VIPs", n,
+			high, low)
 	}
 }
 

@@ -16,7 +16,8 @@ func (c *converter) tableNumber(at Place, s string) (n int64, ok bool) {
 		return n, true
 	}
 	if n, ok = integer(s, 1, math.MaxUint32); !ok {
-		c.note(at, "write the number of the table in /etc/iproute2/rt_tables, in both files", "table: %s is not a number", abbreviate(s))
+		c.note(at, "write the number of the table in /etc/iproute2/rt_tables, in both files", "table: %s is not a number",
+			abbreviate(s))
 	}
 	return n, ok
 }
@@ -46,74 +47,87 @@ func (c *converter) emitRoutes(t *table, i *instance) {
 	}
 }
 
-// route reads [OPTION VALUE]… [to] DESTINATION [OPTION VALUE]…
-func (c *converter) route(r *table, s *statement) bool {
-	var metric, src, via, dev, number string
-	onlink, to := false, ""
+// A routeLine is a line of virtual_routes, in words.
+type routeLine struct {
+	to, via, dev, src, table, metric string
+	onlink                           bool
+}
+
+// readRoute reads [OPTION VALUE]… [to] DESTINATION [OPTION VALUE]…
+func (c *converter) readRoute(s *statement) (l routeLine, ok bool) {
 	for k := 0; k < len(s.words); k++ {
 		name := s.words[k]
 		row, known := c.option(s.at, "route", name)
 		next := s.valueAt(k + 1)
 		switch {
 		case !known:
-			if to != "" {
+			if l.to != "" {
 				c.note(s.at, "", "virtual_routes: %s is not understood, and the route is left out", abbreviate(name))
-				return false
+				return l, false
 			}
-			to = name
+			l.to = name
 			continue
 		case row.fate == missing:
 			c.note(s.at, row.text, "virtual_routes: %s has no equivalent, and the route is left out", name)
-			return false
+			return l, false
 		}
 		k++
 		switch name {
 		case "to":
-			to = next
+			l.to = next
 		case "via", "gw":
 			if next == "inet" || next == "inet6" {
 				k++
 				next = s.valueAt(k)
 			}
-			via = next
+			l.via = next
 		case "dev", "oif":
-			dev = next
+			l.dev = next
 		case "src":
-			src = next
+			l.src = next
 		case "table":
-			number = next
+			l.table = next
 		case "metric", "priority", "preference":
-			metric = next
+			l.metric = next
 		case "onlink":
-			onlink = true
+			l.onlink = true
 			k--
 		case "scope", "proto", "protocol":
 		default: // a word without a value
 			k--
 		}
 	}
-	destination, ok := network(to)
+	return l, true
+}
+
+// route writes a line of virtual_routes, if tandem has an equivalent.
+func (c *converter) route(r *table, s *statement) bool {
+	l, ok := c.readRoute(s)
 	if !ok {
-		c.note(s.at, "", "virtual_routes: %s is not a destination, and the route is left out", abbreviate(to))
+		return false
+	}
+	destination, ok := network(l.to)
+	if !ok {
+		c.note(s.at, "", "virtual_routes: %s is not a destination, and the route is left out", abbreviate(l.to))
 		return false
 	}
 	r.set(s.at, "to", destination)
-	for _, e := range []struct{ key, value string }{{"via", via}, {"dev", dev}, {"src", src}} {
+	for _, e := range []struct{ key, value string }{{"via", l.via}, {"dev", l.dev}, {"src", l.src}} {
 		if e.value != "" {
 			r.set(s.at, e.key, tomlString(e.value))
 		}
 	}
-	if number != "" {
-		n, ok := c.tableNumber(s.at, number)
+	if l.table != "" {
+		n, ok := c.tableNumber(s.at, l.table)
 		if !ok {
 			return false
 		}
 		r.set(s.at, "table", tomlInt(n))
 	}
-	if n, ok := integer(metric, 0, math.MaxUint32); ok {
+	if n, ok := integer(l.metric, 0, math.MaxUint32); ok {
 		r.set(s.at, "metric", tomlInt(n))
 	}
-	if onlink {
+	if l.onlink {
 		r.set(s.at, "onlink", "true")
 	}
 	return true
@@ -160,7 +174,8 @@ func (c *converter) rule(r *table, s *statement, position int64) bool {
 		case "fwmark":
 			n, ok := integer(next, 1, math.MaxUint32)
 			if !ok {
-				c.note(s.at, "a [[vrrp.rule]] has no mask", "virtual_rules: %s is not a firewall mark, and the rule is left out", abbreviate(next))
+				c.note(s.at, "a [[vrrp.rule]] has no mask", "virtual_rules: %s is not a firewall mark, and the rule is left out",
+					abbreviate(next))
 				return false
 			}
 			r.set(s.at, "fwmark", tomlInt(n))
@@ -185,7 +200,8 @@ func (c *converter) rule(r *table, s *statement, position int64) bool {
 	n, ok := integer(priority, 1, math.MaxUint32)
 	if !ok {
 		n = position
-		c.note(s.at, "choose where it is among the rules of the machine", "virtual_rules: has no preference, and keepalived chooses one: it is %d now", n)
+		c.note(s.at, "choose where it is among the rules of the machine",
+			"virtual_rules: has no preference, and keepalived chooses one: it is %d now", n)
 	}
 	r.set(s.at, "priority", tomlInt(n))
 	return true

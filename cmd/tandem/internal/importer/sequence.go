@@ -132,5 +132,6 @@ func listOf(args string) (names []string, rows [][]string, ok bool) {
 }
 
 func parameterName(s string) bool {
-	return s != "" && (s[0] < '0' || s[0] > '9') && strings.Trim(s, "_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	odd := func(r rune) bool { return r > 127 || !nameByte(byte(r)) }
+	return s != "" && (s[0] < '0' || s[0] > '9') && !strings.ContainsFunc(s, odd)
 }

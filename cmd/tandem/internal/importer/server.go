@@ -49,7 +49,8 @@ func init() {
 		"delay_loop":         func(c *converter, r *realServer, s *statement) { r.pace.read(c, s) },
 		"inhibit_on_failure": func(c *converter, r *realServer, s *statement) { r.inhibit = c.where(s) },
 	}
-	for _, kind := range []string{"HTTP_GET", "SSL_GET", "TCP_CHECK", "SMTP_CHECK", "DNS_CHECK", "MISC_CHECK", "PING_CHECK", "UDP_CHECK"} {
+	for _, kind := range []string{"HTTP_GET", "SSL_GET", "TCP_CHECK", "SMTP_CHECK", "DNS_CHECK", "MISC_CHECK", "PING_CHECK",
+		"UDP_CHECK"} {
 		serverHandlers[kind] = (*converter).readChecker
 	}
 }
@@ -97,8 +98,8 @@ func (c *converter) emitServer(t *table, v *virtualServer, p part, r *realServer
 	return port, weight
 }
 
-// emitPort writes the port of a server, if it differs from the service's. Only NAT can map ports: with the other methods keepalived
-// ignores it, but its checks ask it. It returns the port that checks ask.
+// emitPort writes the port of a server, if it differs from the service's. Only NAT can map ports: with the other methods
+// keepalived ignores it, but its checks ask it. It returns the port that checks ask.
 func (c *converter) emitPort(s *table, at Place, method string, p part, port uint16, has bool) uint16 {
 	own := uint16(0)
 	if len(p.virtuals) > 0 {

@@ -128,7 +128,8 @@ func (c *converter) parts(v *virtualServer) (all []part) {
 		a, err := netip.ParseAddr(what)
 		port, ok := portOf(v.words[1:])
 		if err != nil || !ok {
-			c.note(v.at, "", "virtual_server: %s is not an address with a port, and it is left out", abbreviate(strings.Join(v.words, " ")))
+			c.note(v.at, "", "virtual_server: %s is not an address with a port, and it is left out",
+				abbreviate(strings.Join(v.words, " ")))
 			return nil
 		}
 		to := netip.AddrPortFrom(a, port)

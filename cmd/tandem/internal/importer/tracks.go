@@ -57,7 +57,7 @@ var scriptHandlers = map[string]func(*converter, *script, *statement){
 			x.cmd = &command{at: s.at}
 		}
 		x.cmd.user = s.value()
-		c.refuseGroup(s, s.valueAt(2))
+		c.refuseGroup(s, s.value(), s.valueAt(2))
 	},
 }
 
@@ -178,7 +178,8 @@ func (c *converter) track(r reference, grouped bool) (track, bool) {
 	case "script":
 		x := c.scripts[r.name]
 		if x == nil || x.cmd == nil || len(x.cmd.args) == 0 {
-			c.note(r.at, "", "track_script: there is no vrrp_script %s with a script, and keepalived ignores this line", abbreviate(r.name))
+			c.note(r.at, "", "track_script: there is no vrrp_script %s with a script, and keepalived ignores this line",
+				abbreviate(r.name))
 			return track{}, false
 		}
 		x.used = true
@@ -194,7 +195,8 @@ func (c *converter) track(r reference, grouped bool) (track, bool) {
 	default:
 		p := c.processes[r.name]
 		if p == nil || p.name == "" {
-			c.note(r.at, "", "track_process: there is no vrrp_track_process %s with a process, and keepalived ignores this line", abbreviate(r.name))
+			c.note(r.at, "", "track_process: there is no vrrp_track_process %s with a process, and keepalived ignores this line",
+				abbreviate(r.name))
 			return track{}, false
 		}
 		c.emitProcess(t, p)
@@ -214,13 +216,15 @@ func (c *converter) emitWeight(t *table, r reference, w weight, grouped bool) bo
 	if w.reverse && r.kind == "file" {
 		w.n = -w.n
 	} else if w.reverse {
-		c.note(w.at, byKeyword[[2]string{"track", "reverse"}].text, "track_%s: reverse has no equivalent: %s is not tracked now", r.kind,
+		c.note(w.at, byKeyword[[2]string{"track", "reverse"}].text, "track_%s: reverse has no equivalent: %s is not tracked now",
+			r.kind,
 			abbreviate(r.name))
 		return false
 	}
 	if w.n != 0 && grouped {
-		c.note(w.at, "set it again if you know that all members keep the same priority", "track_%s: keepalived makes the weight of %s 0, "+
-			"because the virtual router is in a vrrp_sync_group: a failure is a fault", r.kind, abbreviate(r.name))
+		c.note(w.at, "set it again if you know that all members keep the same priority",
+			"track_%s: keepalived makes the weight of %s 0, "+
+				"because the virtual router is in a vrrp_sync_group: a failure is a fault", r.kind, abbreviate(r.name))
 		w.n = 0
 	}
 	if w.n > maxWeight || w.n < -maxWeight {
@@ -258,7 +262,8 @@ func (c *converter) emitScript(t *table, x *script) string {
 	e.list = list
 	timeout := cmp.Or(x.timeout, interval)
 	if timeout > interval {
-		c.note(x.at, "lower the timeout or raise the interval", "vrrp_script: the timeout %s is longer than the interval %s: it is %s now",
+		c.note(x.at, "lower the timeout or raise the interval",
+			"vrrp_script: the timeout %s is longer than the interval %s: it is %s now",
 			timeout, interval, interval)
 		timeout = interval
 	}

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package logsink writes log lines without delaying their sender.
+// Package logsink writes log lines without delaying their sender: to standard error, or to systemd's journal with fields.
 package logsink
 
 import (
 	"bytes"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -16,15 +15,21 @@ import (
 // maxQueued is the maximum size of the queue in bytes.
 const maxQueued = 1 << 20
 
-// A Sink queues log lines and writes them in a goroutine of its own. Standard error may be a full pipe that nobody reads. If
-// the queue is full, lines are dropped and counted.
+// An output writes entries in their order. It may block: standard error may be a full pipe that nobody reads, and the journal may
+// have stopped. It reports no error, because there is nowhere to report it to.
+type output interface {
+	write(batch []entry)
+}
+
+// A Sink queues log lines and writes them in a goroutine of its own. If the queue is full, lines are dropped and counted.
 type Sink struct {
-	out   io.Writer
+	out   output
 	limit int
 	wake  chan struct{}
 
 	mu      sync.Mutex // never held over a write to out
-	queue   []byte
+	queue   []entry
+	size    int // of the queue in bytes
 	writing bool
 	dropped int           // lines since the last notice
 	idle    chan struct{} // closed when everything is written; nil: nobody waits for that
@@ -33,27 +38,34 @@ type Sink struct {
 var _ io.Writer = (*Sink)(nil)
 
 // New returns a sink for out. It only queues until Run is called.
-func New(out io.Writer) *Sink {
+func New(out io.Writer) *Sink { return sinkFor(stream{out}) }
+
+func sinkFor(out output) *Sink {
 	return &Sink{out: out, limit: maxQueued, wake: make(chan struct{}, 1)}
 }
 
 // Write queues p, which is one or more whole lines, and returns at once. It never fails.
 func (s *Sink) Write(p []byte) (int, error) {
+	s.put(entry{message: string(p)}, max(1, bytes.Count(p, []byte{'\n'})))
+	return len(p), nil
+}
+
+// put queues an entry of that many lines.
+func (s *Sink) put(e entry, lines int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue)+len(p) > s.limit {
-		s.dropped += max(1, bytes.Count(p, []byte{'\n'}))
+	if size := e.size(); s.size+size > s.limit {
+		s.dropped += lines
 	} else {
-		s.queue = append(s.queue, p...)
+		s.queue, s.size = append(s.queue, e), s.size+size
 	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
-	return len(p), nil
 }
 
-// Run writes the queue for as long as the process lives: a write to a pipe that nobody reads cannot be cancelled. When there
+// Run writes the queue for as long as the process lives: a write that nobody reads cannot be cancelled. When there
 // is room again, it logs the number of dropped lines to log, whose output is the sink.
 func (s *Sink) Run(log hclog.Logger) {
 	for range s.wake {
@@ -65,16 +77,16 @@ func (s *Sink) Run(log hclog.Logger) {
 			if len(batch) == 0 {
 				break
 			}
-			_, _ = s.out.Write(batch) // there is nowhere to report an error to
+			s.out.write(batch)
 		}
 	}
 }
 
 // take returns the queue, and the number of lines that were dropped.
-func (s *Sink) take() (batch []byte, dropped int) {
+func (s *Sink) take() (batch []entry, dropped int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	batch, s.queue = slices.Clip(s.queue), nil
+	batch, s.queue, s.size = s.queue, nil, 0
 	dropped, s.dropped = s.dropped, 0
 	s.writing = len(batch)+dropped > 0
 	if !s.writing && s.idle != nil {
@@ -102,4 +114,15 @@ func (s *Sink) Flush(timeout time.Duration) bool {
 	case <-time.After(timeout):
 		return false
 	}
+}
+
+// A stream is an output of lines.
+type stream struct{ io.Writer }
+
+func (s stream) write(batch []entry) {
+	var lines bytes.Buffer
+	for _, e := range batch {
+		lines.WriteString(e.message)
+	}
+	_, _ = s.Write(lines.Bytes())
 }

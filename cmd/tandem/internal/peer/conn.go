@@ -72,19 +72,44 @@ func read(r io.Reader, most int) (message.Message, error) {
 	return message.ReadBody(r, n)
 }
 
+// A faultError is an error with a known cause.
+type faultError struct {
+	fault message.Fault
+	text  string
+}
+
+func (e *faultError) Error() string { return e.text }
+
+func faulty(f message.Fault, format string, args ...any) error {
+	return &faultError{f, fmt.Sprintf(format, args...)}
+}
+
+// down is the state of a connection after an error.
+func down(err error) Half {
+	h := Half{Problem: err.Error()}
+	var e *faultError
+	if errors.As(err, &e) {
+		h.Fault = e.fault
+	}
+	return h
+}
+
 // explain says what an error of a connection means, and what to do.
 func explain(err error) error {
 	var alert tls.AlertError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, errOtherKey):
 		return errOtherKey
+	case errors.As(err, &certificate):
+		return faulty(message.FaultCertificate, "its certificate does not fit: %v", certificate.Err)
 	case errors.As(err, &alert), strings.HasPrefix(err.Error(), "remote error: tls: "):
-		return fmt.Errorf("it refuses our key or certificate: both directors need the same key, or certificates that fit (%s)",
+		return faulty(message.FaultRefused, "it refuses our key or certificate: both directors need the same key, or certificates that fit (%s)",
 			strings.TrimPrefix(err.Error(), "remote error: "))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return errors.New("nobody listens there: look whether tandem runs there, with [peer]")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return errors.New("it does not answer: look at the network, and for a firewall between the directors")
+		return faulty(message.FaultNobody, "nobody listens there: look whether tandem runs there, with [peer]")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+		return faulty(message.FaultSilent, "it does not answer: look at the network, and for a firewall between the directors")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return errors.New("it closed the connection")
 	}

@@ -10,17 +10,17 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math/big"
 	"os"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
 // errOtherKey says that the other side has another key.
-var errOtherKey = errors.New("it has another key: copy the key file of one director to the other, and reload both")
+var errOtherKey = faulty(message.FaultKey, "it has another key: copy the key file of one director to the other, and reload both")
 
 // A role is a side of a connection.
 type role string
@@ -38,9 +38,13 @@ func credentials(p configs.Peer, as role) (*tls.Config, error) {
 	return fromKey(p.Key.Octets())
 }
 
-// fromKey returns settings by which both sides show, and want, the key that follows from the shared one.
-func fromKey(key []byte) (*tls.Config, error) {
-	seed, err := hkdf.Key(sha256.New, key, nil, "tandem peer ed25519 1", ed25519.SeedSize)
+// fromKey returns the settings of a shared key.
+func fromKey(key []byte) (*tls.Config, error) { return SharedKey(key, "tandem peer ed25519 1") }
+
+// SharedKey returns settings by which both sides show, and want, the key that follows from a shared one and from its use: a key
+// file that serves two uses has different keys for them.
+func SharedKey(key []byte, use string) (*tls.Config, error) {
+	seed, err := hkdf.Key(sha256.New, key, nil, use, ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("failed to derive the key of the channel: %w", err)
 	}
@@ -66,15 +70,15 @@ func fromKey(key []byte) (*tls.Config, error) {
 func fromFiles(f configs.PeerTLS, as role) (*tls.Config, error) {
 	own, err := tls.LoadX509KeyPair(f.CertFile, f.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("failed to read the certificate of this director: %w", err)
+		return nil, faulty(message.FaultCertificate, "failed to read the certificate of this director: %v", err)
 	}
 	text, err := os.ReadFile(f.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("failed to read tls_ca: %w", err)
+		return nil, faulty(message.FaultCertificate, "failed to read tls_ca: %v", err)
 	}
 	trusted := x509.NewCertPool()
 	if !trusted.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM", f.CAFile)
+		return nil, faulty(message.FaultCertificate, "%s has no certificate in PEM", f.CAFile)
 	}
 	c := secure()
 	c.Certificates, c.RootCAs, c.ClientCAs = []tls.Certificate{own}, trusted, trusted

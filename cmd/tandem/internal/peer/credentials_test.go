@@ -112,8 +112,10 @@ func TestCertificates(t *testing.T) {
 				return
 			}
 			a.await("refused", func(s *side) bool { return strings.Contains(s.channel.To.Problem, tt.why) })
-			if len(a.messages)+len(b.messages) > 0 {
-				t.Errorf("%+v, %+v", a.messages, b.messages)
+			for _, s := range []*side{a, b} {
+				if channel, heard := s.now(); heard > 0 {
+					t.Errorf("%s: %d messages heard, %+v", s.Name, heard, channel)
+				}
 			}
 		})
 	}

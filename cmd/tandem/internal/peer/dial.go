@@ -15,8 +15,16 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 )
 
-// dial keeps the connection to the other director until ctx ends.
-func (l *Link) dial(ctx context.Context) error {
+// dial keeps the connection to the other director until ctx ends. The other director connects back at once, and tries again only after
+// a pause if nobody listens here. So dial waits until this director listens, but not for long: peer.listen may be a name, and the name
+// server slow.
+func (l *Link) dial(ctx context.Context, bound <-chan struct{}) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-bound:
+	case <-time.After(l.Timing.Patience):
+	}
 	first := l.Timing.Reconnect / 16
 	pause := first
 	for {
@@ -25,13 +33,14 @@ func (l *Link) dial(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		l.change(func(c *Channel) { c.To = Half{Problem: err.Error()} })
+		l.change(func(c *Channel) { c.To = down(err) })
 		if time.Since(began) > l.Timing.Reconnect {
 			pause = first
 		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.nudged:
 		case <-time.After(pause/2 + rand.N(pause/2+1)):
 		}
 		pause = min(2*pause, l.Timing.Reconnect)
@@ -57,6 +66,7 @@ func (l *Link) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.asks.begin() // before the state says that questions can be asked
 	l.change(func(c *Channel) { c.To, c.Peer = Half{Up: true}, *hello })
 	ended := make(chan error, 1)
 	go func() {
@@ -68,7 +78,9 @@ func (l *Link) send(ctx context.Context) error {
 		for range ended {
 		}
 	}()
-	return l.speak(ctx, conn, ended)
+	err = l.speak(ctx, conn, ended)
+	l.asks.end(err)
+	return err
 }
 
 // end waits for the end of a connection on which the other side says nothing more.
@@ -105,12 +117,18 @@ func (l *Link) speak(ctx context.Context, conn *tls.Conn, ended <-chan error) er
 			}
 		}
 		sent = last
+		if m, ok := l.asks.next(); ok {
+			if err := say(m); err != nil {
+				return explain(err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-ended:
 			return err
 		case <-changed:
+		case <-l.asks.queued:
 		case <-alive.C:
 			if err := say(message.Message{Kind: message.KindAlive}); err != nil {
 				return explain(err)

@@ -57,8 +57,8 @@ func TestHostile(t *testing.T) {
 		open("")
 	}
 	a.await("refusing", func(s *side) bool { return s.channel.Refused > 20 && s.channel.Refusal != "" })
-	if len(a.messages) > 0 {
-		t.Errorf("%+v", a.messages)
+	if channel, heard := a.now(); heard > 0 {
+		t.Errorf("%d messages heard, %+v", heard, channel)
 	}
 	newSide(t, "lb2", y, x).start()
 	a.awaitUp()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -34,6 +33,7 @@ const notYet = "it has not connected to this director yet"
 type Half struct {
 	Up      bool
 	Problem string // why not
+	Fault   message.Fault
 }
 
 // A Channel is the state of both connections.
@@ -55,8 +55,12 @@ type Link struct {
 	// two goroutines at the same time, nor may it wait for long.
 	Heard   func(m message.Message, skew message.Skew)
 	Changed func(Channel)
+	// Answer answers a question of the other director; nil: none is answered. Several goroutines call it at the same time.
+	Answer func(context.Context, Question) ([]byte, error)
 
 	instance string
+	asks     asks
+	nudged   chan struct{} // has room for one: the other director has just connected, so it listens too
 
 	mu      sync.Mutex // for the fields below
 	clock   message.ClockWatch
@@ -68,12 +72,15 @@ type Link struct {
 // Run keeps the channel until ctx ends.
 func (l *Link) Run(ctx context.Context) error {
 	l.instance = rand.Text()
-	l.told = make(chan struct{}, 1)
+	l.told, l.nudged = make(chan struct{}, 1), make(chan struct{}, 1)
+	l.asks.init()
+	defer l.asks.running.Wait()
 	l.channel = Channel{To: Half{Problem: "not connected yet"}, From: Half{Problem: "this director does not listen yet"}}
 	l.change(func(*Channel) {})
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.dial(ctx) })
-	g.Go(func() error { return l.listen(ctx) })
+	bound := make(chan struct{}) // closed after the first attempt to listen
+	g.Go(func() error { return l.dial(ctx, bound) })
+	g.Go(func() error { return l.listen(ctx, sync.OnceFunc(func() { close(bound) })) })
 	g.Go(func() error { return l.tell(ctx) })
 	return g.Wait()
 }
@@ -110,7 +117,7 @@ func (l *Link) change(how func(*Channel)) {
 }
 
 // receive passes a message on.
-func (l *Link) receive(m message.Message) {
+func (l *Link) receive(ctx context.Context, m message.Message) {
 	now := time.Now()
 	l.mu.Lock()
 	if m.Clock != nil {
@@ -118,6 +125,14 @@ func (l *Link) receive(m message.Message) {
 	}
 	skew := l.clock.Skew()
 	l.mu.Unlock()
+	switch m.Kind {
+	case message.KindAsk:
+		l.answer(ctx, m.Part)
+		return
+	case message.KindAnswer:
+		l.asks.hear(m.Part)
+		return
+	}
 	l.heard.Lock()
 	defer l.heard.Unlock()
 	l.Heard(m, skew)
@@ -141,9 +156,11 @@ func (l *Link) stamp(m message.Message) message.Message {
 
 // hello is how this director introduces itself.
 func (l *Link) hello(proof []byte) message.Message {
-	return message.Message{Kind: message.KindHello, Hello: &message.Hello{
-		Protocol: message.Protocol, Name: l.Name, Version: l.Version, Instance: l.instance, Proof: proof,
-	}}
+	h := message.Hello{Protocol: message.Protocol, Name: l.Name, Version: l.Version, Instance: l.instance, Proof: proof}
+	if l.Answer != nil {
+		h.Can = message.Abilities()
+	}
+	return message.Message{Kind: message.KindHello, Hello: &h}
 }
 
 // meet judges how the other side introduces itself.
@@ -152,9 +169,9 @@ func (l *Link) meet(h *message.Hello) error {
 	case h == nil:
 		return errors.New("it does not introduce itself as a director")
 	case h.Instance == l.instance:
-		return errors.New("this director is connected to itself: write the other director's address into [peer]")
+		return faulty(message.FaultItself, "this director is connected to itself: write the other director's address into [peer]")
 	case h.Name == l.Name:
-		return fmt.Errorf("both directors have the name %q: give them different names", h.Name)
+		return faulty(message.FaultName, "both directors have the name %q: give them different names", h.Name)
 	}
 	return nil
 }

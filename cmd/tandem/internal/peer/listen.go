@@ -12,18 +12,20 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 )
 
-// listen hears the other director until ctx ends.
-func (l *Link) listen(ctx context.Context) error {
+// listen hears the other director until ctx ends. It calls bound after each attempt to get a socket.
+func (l *Link) listen(ctx context.Context, bound func()) error {
 	for {
-		err := l.accept(ctx)
+		err := l.accept(ctx, bound)
 		if ctx.Err() != nil {
 			return nil
 		}
 		l.change(func(c *Channel) {
-			c.From = Half{Problem: fmt.Sprintf("failed to listen on %s: %v", l.Config.Listen, err)}
+			c.From = down(faulty(message.FaultPort, "failed to listen on %s: %v", l.Config.Listen, err))
 		})
 		select {
 		case <-ctx.Done():
@@ -34,15 +36,20 @@ func (l *Link) listen(ctx context.Context) error {
 }
 
 // accept takes connections until ctx ends or the socket fails.
-func (l *Link) accept(ctx context.Context) error {
+func (l *Link) accept(ctx context.Context, bound func()) error {
 	lc := net.ListenConfig{Control: userTimeout(l.Timing.Silence)}
 	socket, err := lc.Listen(ctx, "tcp", l.Config.Listen)
-	if err != nil {
+	if bound(); err != nil {
 		return err
 	}
 	defer socket.Close()
 	defer context.AfterFunc(ctx, func() { _ = socket.Close() })()
 	l.change(func(c *Channel) { c.From = Half{Problem: notYet} })
+	return l.take(ctx, socket)
+}
+
+// take takes connections from a socket until ctx ends or the socket fails.
+func (l *Link) take(ctx context.Context, socket net.Listener) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	ctx, cancel := context.WithCancel(ctx)
@@ -51,10 +58,10 @@ func (l *Link) accept(ctx context.Context) error {
 	for {
 		raw, err := socket.Accept()
 		if err != nil {
-			if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-				continue
+			if !passes(ctx, err, l.Timing.Alive) {
+				return err
 			}
-			return err
+			continue
 		}
 		g := h.gate(raw)
 		if !g.enter(time.Now()) {
@@ -65,6 +72,28 @@ func (l *Link) accept(ctx context.Context) error {
 		all.Go(func() { h.serve(ctx, raw, g) })
 	}
 }
+
+// passes reports whether a socket can take connections after an error. If there are no descriptors or no memory, it waits for a
+// pause: the connection on which the other director is heard goes on meanwhile.
+func passes(ctx context.Context, err error, pause time.Duration) bool {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return true
+	}
+	for _, passing := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		if !errors.Is(err, passing) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+			return true
+		}
+	}
+	return false
+}
+
+// errReplaced says why an answer is not waited for any more.
+var errReplaced = errors.New("it made a new connection")
 
 // A hearing has the connection on which the other director is heard.
 type hearing struct {
@@ -99,34 +128,49 @@ func (h *hearing) serve(ctx context.Context, raw net.Conn, g *gate) {
 		if ctx.Err() == nil {
 			h.change(func(c *Channel) {
 				if c.Refused, c.Refusal = c.Refused+1, message.Text(remote(raw)+": "+err.Error()); !c.From.Up && g == h.peer {
-					c.From.Problem = err.Error()
+					c.From = down(err)
 				}
 			})
 		}
 		return
 	}
+	h.begin(raw, hello)
+	h.end(ctx, raw, h.hear(ctx, conn))
+}
+
+// begin makes a connection the one on which the other director is heard.
+func (h *hearing) begin(raw net.Conn, hello *message.Hello) {
 	h.mu.Lock()
+	defer h.mu.Unlock() // after the state has changed: it is that of the latest connection
 	if h.current != nil {
 		_ = h.current.Close() // half-open, or an earlier process of the peer
+		h.asks.interrupt(errReplaced)
 	}
 	h.current = raw
-	h.mu.Unlock()
 	h.change(func(c *Channel) { c.From, c.Peer = Half{Up: true}, *hello })
-	err = h.hear(conn)
-	h.mu.Lock()
-	last := h.current == raw
-	if last {
-		h.current = nil
+	select {
+	case h.nudged <- struct{}{}:
+	default:
 	}
-	h.mu.Unlock()
-	if last && ctx.Err() == nil {
+}
+
+// end notes that a connection has ended, unless another one has replaced it.
+func (h *hearing) end(ctx context.Context, raw net.Conn, why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.current != raw {
+		return
+	}
+	h.current = nil
+	if ctx.Err() == nil {
 		h.forgetClock()
-		h.change(func(c *Channel) { c.From = Half{Problem: err.Error()} })
+		h.asks.interrupt(why)
+		h.change(func(c *Channel) { c.From = down(why) })
 	}
 }
 
 // hear passes on messages until the connection ends, or the other side is silent or breaks the rules.
-func (h *hearing) hear(conn *tls.Conn) error {
+func (h *hearing) hear(ctx context.Context, conn *tls.Conn) error {
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(h.Timing.Silence))
 		n, err := message.ReadLength(conn, message.MaxSize)
@@ -138,7 +182,7 @@ func (h *hearing) hear(conn *tls.Conn) error {
 		if err != nil {
 			return lost(err)
 		}
-		h.receive(m)
+		h.receive(ctx, m)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/porttest"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -38,15 +39,7 @@ type side struct {
 // addresses returns two addresses where nobody listens.
 func addresses(t *testing.T) (a, b netip.AddrPort) {
 	t.Helper()
-	free := func() netip.AddrPort {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return netip.MustParseAddrPort(l.Addr().String())
-	}
-	return free(), free()
+	return porttest.Reserve(t), porttest.Reserve(t)
 }
 
 // newSide returns a link that listens at own, and connects to other.
@@ -118,6 +111,13 @@ func (s *side) await(what string, is func(*side) bool) {
 	}
 }
 
+// now returns the present state of the channel, and how many kinds of messages were heard.
+func (s *side) now() (c Channel, heard int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.channel, len(s.messages)
+}
+
 func (s *side) awaitUp() {
 	s.t.Helper()
 	s.await("connected", func(s *side) bool { return s.channel.To.Up && s.channel.From.Up })
@@ -154,7 +154,7 @@ func TestTwoDirectors(t *testing.T) {
 	b.stop()
 	a.await("cut off", func(s *side) bool { return !s.channel.To.Up && !s.channel.From.Up })
 	a.await("told why", func(s *side) bool {
-		return strings.Contains(s.channel.To.Problem, "nobody listens there") && s.channel.From.Problem == "it closed the connection"
+		return s.channel.To.Fault == message.FaultNobody && strings.Contains(s.channel.To.Problem, "nobody listens there") && s.channel.From.Problem == "it closed the connection"
 	})
 	a.Out.Put(viewOf("meanwhile"))
 	again := newSide(t, "lb2", y, x).start()
@@ -174,8 +174,12 @@ func TestWrongKey(t *testing.T) {
 		s.await("told of the key", func(s *side) bool {
 			return strings.Contains(s.channel.To.Problem, "another key") && strings.Contains(s.channel.From.Problem, "key")
 		})
-		if len(s.messages) > 0 || s.channel.Refused == 0 {
-			t.Errorf("%s: %+v, %+v", s.Name, s.messages, s.channel)
+		channel, heard := s.now()
+		if to := channel.To.Fault; to != message.FaultKey && to != message.FaultRefused {
+			t.Errorf("%s: fault %q", s.Name, to)
+		}
+		if heard > 0 || channel.Refused == 0 {
+			t.Errorf("%s: %d messages heard, %+v", s.Name, heard, channel)
 		}
 	}
 }
@@ -184,12 +188,14 @@ func TestWrongKey(t *testing.T) {
 func TestNotTheOther(t *testing.T) {
 	x, _ := addresses(t)
 	self := newSide(t, "lb1", x, x).start()
-	self.await("told", func(s *side) bool { return strings.Contains(s.channel.To.Problem, "connected to itself") })
+	self.await("told", func(s *side) bool {
+		return strings.Contains(s.channel.To.Problem, "connected to itself") && s.channel.To.Fault == message.FaultItself
+	})
 	x, y := addresses(t)
 	a := newSide(t, "lb1", x, y).start()
 	newSide(t, "lb1", y, x).start()
 	a.await("told", func(s *side) bool {
-		return strings.Contains(s.channel.To.Problem, `both directors have the name "lb1"`)
+		return s.channel.To.Fault == message.FaultName && strings.Contains(s.channel.To.Problem, `both directors have the name "lb1"`)
 	})
 }
 
@@ -201,8 +207,51 @@ func TestBusyPort(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := newSide(t, "lb1", x, y).start()
-	a.await("told", func(s *side) bool { return strings.Contains(s.channel.From.Problem, "address already in use") })
+	a.await("told", func(s *side) bool {
+		return strings.Contains(s.channel.From.Problem, "address already in use") && s.channel.From.Fault == message.FaultPort
+	})
 	_ = other.Close()
+	newSide(t, "lb2", y, x).start()
+	a.awaitUp()
+}
+
+// TestListensBeforeItConnects: the other director, which connects back as soon as it is connected to, finds somebody who listens.
+func TestListensBeforeItConnects(t *testing.T) {
+	for range 20 {
+		x := porttest.Reserve(t)
+		self := newSide(t, "lb1", x, x)
+		self.Timing.Reconnect = time.Hour
+		self.start()
+		self.await("told", func(s *side) bool { return s.channel.To.Fault != "" })
+		if channel, _ := self.now(); channel.To.Fault != message.FaultItself {
+			t.Fatal(channel.To.Problem)
+		}
+		self.stop()
+	}
+}
+
+// TestConnectsWhileItCannotListen: a director whose own address is a name that nobody looks up connects all the same.
+func TestConnectsWhileItCannotListen(t *testing.T) {
+	x, y := addresses(t)
+	a := newSide(t, "lb1", x, y)
+	a.Timing.Patience, a.told = 20*time.Millisecond, make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.dial(ctx, nil) }()
+	<-a.told // it has tried
+	cancel()
+	if err := <-ended; err != nil || a.Link.channel.To.Fault == "" {
+		t.Errorf("%v, %+v", err, a.Link.channel.To)
+	}
+}
+
+// TestDialsBack: who hears the other director connect does the same at once, however long the next attempt is away.
+func TestDialsBack(t *testing.T) {
+	x, y := addresses(t)
+	a := newSide(t, "lb1", x, y)
+	a.Timing.Reconnect = time.Hour
+	a.start()
+	a.await("waiting for an hour", func(s *side) bool { return s.channel.To.Fault == message.FaultNobody })
 	newSide(t, "lb2", y, x).start()
 	a.awaitUp()
 }

@@ -92,6 +92,7 @@ func (d *director) turn() {
 	events := d.inbox
 	d.inbox = nil
 	out := d.state.Step(d.time(), events...)
+	d.watch.rests(d.world, d.host.name, d.time(), out.Next)
 	for _, l := range out.Lines {
 		d.say(d.host.name, "%s %s", l.Message, pairs(l.Pairs))
 	}
@@ -120,6 +121,7 @@ func (d *director) turn() {
 		d.segments++
 		d.askSegments(out.Segments, d.segments, nil)
 	}
+	d.fence(out.Hooks)
 	d.store(out.Files)
 	if out.Draining != d.watched {
 		if d.watched = out.Draining; d.watched {

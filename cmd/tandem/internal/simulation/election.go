@@ -18,6 +18,8 @@ type election struct {
 	process
 	host     *host
 	director *director // nil: it is gone
+	orders   stream    // from the director
+	reports  stream    // to the director
 
 	order    message.Order
 	obeyed   bool
@@ -48,23 +50,26 @@ type election struct {
 // A router is one virtual router with the state of its loop.
 type router struct {
 	*vrrp.Router
-	segment   int
-	announce  garp.Config
-	tracking  vrrp.Tracking
-	standby   bool
-	leaving   bool
-	resume    bool
-	before    message.Monotonic // see message.Resume; 0: no limit
-	spoke     message.Monotonic // its last advertisement as master, or notMaster; see package board
-	status    vrrp.Status
-	settled   vrrp.Status // as at the last settle
-	changes   uint64
-	heard     uint64 // of changes, at the last settle
-	masters   uint64 // how often it became master
-	rival     time.Time
-	due       time.Time
-	diagnosis time.Time // when to advance the diagnosis
-	heir      heir
+	segment  int
+	announce garp.Config
+	tracking vrrp.Tracking
+	standby  bool
+	leaving  bool
+	resume   bool
+	before   message.Monotonic // see message.Resume; 0: no limit
+	spoke    message.Monotonic // its last advertisement as master, or notMaster; see package board
+	status   vrrp.Status
+	settled  vrrp.Status // as at the last settle
+	changes  uint64
+	heard    uint64 // of changes, at the last settle
+	masters  uint64 // how often it became master
+	rival    time.Time
+	due      time.Time
+	// heardAt and heardPriority are of the last advertisement that has arrived.
+	heardAt       time.Time
+	heardPriority uint8
+	diagnosis     time.Time // when to advance the diagnosis
+	heir          heir
 }
 
 // An heir is the master to which a router hands over its addresses, while it still has them.
@@ -86,6 +91,7 @@ func (h *host) spawn(d *director) *election {
 	for i := range e.rivals {
 		e.rivals[i], e.referrals[i] = garp.NewRivalTracker(), garp.NewReferrals()
 	}
+	e.woken = func(time.Duration) { e.turn() } // what has arrived meanwhile is in the socket
 	h.elections = append(h.elections, e)
 	if e != h.elections[0] {
 		h.say(h.name, "election waits for its predecessor")
@@ -146,6 +152,12 @@ func (e *election) obey(o message.Order) {
 	}
 	first := !e.obeyed
 	if first { // the records have all that a killed election may have had, and what one that left gave up
+		if e.host.recordLost {
+			for _, r := range o.Routers {
+				e.host.record = append(e.host.record, r.Name)
+			}
+			e.host.recordLost = false
+		}
 		for _, name := range e.host.record {
 			e.givenUp[name] = true
 		}
@@ -235,61 +247,6 @@ func (e *election) leave() {
 	e.settle()
 }
 
-// seeLink passes on a change that the watcher of links sees.
-func (e *election) seeLink(segment int) {
-	up := e.host.carrier[segment]
-	l := vrrp.Link{Name: [...]string{"eth0", "eth1"}[segment], Index: 2 + segment, Up: true, Carrier: up}
-	l.Addrs = []netip.Prefix{netip.PrefixFrom(e.host.addrs[segment], 24)}
-	was := e.links[segment]
-	e.links[segment] = &l
-	for _, r := range e.routers {
-		if r.segment == segment {
-			e.assess(r)
-		}
-		e.setPathSources(r)
-	}
-	if was != nil && !was.Carrier && up {
-		e.schedule.Reannounce(e.now, nil)
-		e.announce()
-	}
-	e.settleSoon()
-}
-
-// setPathSources tells a router its addresses on the paths of its heartbeat.
-func (e *election) setPathSources(r *router) {
-	for i, p := range r.Config.Heartbeat {
-		if segment := segmentOf(p.Interface); e.links[segment] != nil {
-			r.Machine.SetPathSource(i+1, e.host.addrs[segment])
-		}
-	}
-}
-
-// assess tells a router whether it can take part.
-func (e *election) assess(r *router) {
-	l := e.links[r.segment]
-	if l == nil {
-		return
-	}
-	m, hard := r.Machine, l.FaultCause()
-	why := hard
-	if why.Kind == 0 {
-		why = r.tracking.Cause()
-	}
-	source := e.host.addrs[r.segment]
-	switch isHard := hard.Kind != 0; {
-	case why.Kind != 0:
-		if m.State() != vrrp.Fault || m.Cause() != why || isHard && m.Holding() {
-			e.step(r, vrrp.Event{Kind: vrrp.EventFault, Cause: &why, Gentle: !isHard})
-		}
-	case r.leaving:
-	case r.resume && (r.before == 0 || e.monotonic(e.now) < r.before):
-		e.step(r, vrrp.Event{Kind: vrrp.EventResume, Source: source})
-	case m.State() == vrrp.Initialize || m.State() == vrrp.Fault || m.Leaving() || m.Source() != source:
-		e.step(r, vrrp.Event{Kind: vrrp.EventUp, Source: source})
-	}
-	r.resume = false
-}
-
 // step passes an event to a machine and carries out its actions.
 func (e *election) step(r *router, ev vrrp.Event) {
 	for _, a := range r.Machine.Step(e.now, ev) {
@@ -300,6 +257,7 @@ func (e *election) step(r *router, ev vrrp.Event) {
 		case vrrp.ActionTransition:
 			if a.To == vrrp.Master {
 				r.masters++
+				e.watch.sawMaster(e.world, e.host, r, a.Cause)
 			} else {
 				r.spoke = notMaster
 			}
@@ -368,6 +326,7 @@ func (e *election) drain() {
 				e.say(e.host.name, "drops an advertisement: %s", drop)
 				continue
 			}
+			r.heardAt, r.heardPriority = e.now, p.Priority
 			was := r.Machine.State()
 			e.step(r, vrrp.Event{Kind: vrrp.EventAdvert, Path: d.header.Path, Source: d.header.Source, Priority: p.Priority, Interval: p.Interval})
 			both := was == vrrp.Master && r.Machine.State() == vrrp.Master

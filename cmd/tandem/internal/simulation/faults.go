@@ -5,6 +5,8 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
@@ -47,16 +49,32 @@ const (
 	Drain
 	Failover
 	Reload
+	WitnessOff
+	WitnessCut // from one director
+	CutOff     // from the witness and from the peer, not from clients
+	FencingFails
 	kinds
 )
 
 var kindNames = [...]string{"?", "loss", "one-way loss", "delay", "duplicates", "partition", "cable", "kill of the director", "kill of the election",
 	"kill of both", "director stopped", "election stopped", "both stopped", "machine paused", "power off", "restart", "server down", "server off",
 	"all servers off", "flapping server", "slow disk", "full disk", "corrupt disk", "clock step", "kernel refuses a service", "dumps that lie", "table flushed",
-	"address deleted", "drain", "failover", "reload"}
+	"address deleted", "drain", "failover", "reload", "witness off", "witness cut off", "cut off from all but clients", "fencing fails"}
 
 // String names the kind.
 func (k Kind) String() string { return kindNames[k] }
+
+// ParseKinds returns the kinds that a list names, separated by commas.
+func ParseKinds(list string) (all []Kind, err error) {
+	for name := range strings.SplitSeq(list, ",") {
+		i := slices.Index(kindNames[:], strings.TrimSpace(name))
+		if i < 1 {
+			return nil, fmt.Errorf("no fault is called %q: the names are %s", name, strings.Join(kindNames[1:], ", "))
+		}
+		all = append(all, Kind(i))
+	}
+	return all, nil
+}
 
 // A Fault is a failure, or an operator's action, at a time after the warm-up.
 type Fault struct {
@@ -87,7 +105,7 @@ func NewScenario(seed uint64) *Scenario {
 	}
 	s.Master = s.Master && !s.Track // the configuration refuses both
 	for range 1 + r.IntN(8) {
-		f := Fault{Kind: Kind(1 + r.IntN(int(kinds)-1)), Target: r.IntN(2), Amount: r.Float64()}
+		f := Fault{Kind: Kind(1 + r.IntN(int(Reload))), Target: r.IntN(2), Amount: r.Float64()}
 		f.At = time.Duration(r.Int64N(int64(s.Length)))
 		f.For = time.Duration(r.Int64N(int64(12 * time.Second)))
 		if r.IntN(3) == 0 {
@@ -96,6 +114,12 @@ func NewScenario(seed uint64) *Scenario {
 		s.Faults = append(s.Faults, f)
 	}
 	s.Paths = s.Other == 0 && r.IntN(3) == 0
+	if s.Other == 0 {
+		s.guard(r)
+	}
+	if r.IntN(4) == 0 && s.Preempt && s.Other == 0 {
+		s.Synced = time.Duration(1+r.IntN(10)) * time.Second
+	}
 	return s
 }
 
@@ -113,8 +137,10 @@ func (w *world) inject(f Fault) {
 		w.breakServers(f)
 	case f.Kind <= AddressDeleted:
 		w.surroundings(h, f)
-	default:
+	case f.Kind <= Reload:
 		w.operate(h, f)
+	default:
+		w.breakGuards(h, f)
 	}
 }
 
@@ -124,39 +150,33 @@ func (w *world) network(h *host, f Fault) {
 	if (h.serverSide == inside || w.watch.scenario.Paths) && f.Amount*10-float64(int(f.Amount*10)) < 0.5 {
 		segment = inside
 	}
-	change := func(from, to int, change func(*wire)) { change(&w.wires[segment][from][to]) }
-	both := func(do func(*wire)) {
-		for n := range nodes {
-			change(h.node, n, do)
-			change(n, h.node, do)
+	var others []int
+	for n := range nodes {
+		if n != h.node {
+			others = append(others, n)
 		}
 	}
 	peer := h.opposite().node
+	d := damage{segment: segment, ways: bothWays(h.node, others...)}
 	switch f.Kind {
 	case Loss:
-		both(func(r *wire) { r.loss = f.Amount })
+		d.is.loss = f.Amount
 	case OneWay:
-		change(h.node, peer, func(r *wire) { r.cut = true })
+		d.ways, d.is.cut = [][2]int{{h.node, peer}}, true
 	case Delay:
-		both(func(r *wire) {
-			r.delay = time.Duration(f.Amount * float64(50*time.Millisecond))
-			r.jitter = time.Duration(f.Amount * float64(200*time.Millisecond))
-		})
+		d.is.delay = time.Duration(f.Amount * float64(50*time.Millisecond))
+		d.is.jitter = time.Duration(f.Amount * float64(200*time.Millisecond))
 	case Duplicates:
-		both(func(r *wire) { r.twice = f.Amount })
+		d.is.twice = f.Amount
 	case Partition:
-		change(h.node, peer, func(r *wire) { r.cut = true })
-		change(peer, h.node, func(r *wire) { r.cut = true })
+		d.ways, d.is.cut = bothWays(h.node, peer), true
 	case Cable:
-		both(func(r *wire) { r.cut = true })
-		h.setCarrier(segment, false)
+		d.is.cut, d.off = true, h
 	}
-	w.rewired()
+	mend := w.damaged(d)
 	w.after(f.For, func() {
 		w.say("fault", "%s of %s is over", f.Kind, h.name)
-		both(func(r *wire) { *r = wire{} })
-		w.rewired()
-		h.setCarrier(segment, true)
+		mend()
 	})
 }
 
@@ -261,7 +281,7 @@ func (h *host) powerOff() {
 
 func (h *host) powerOn() {
 	if !h.powered {
-		h.powered = true
+		h.powered, h.poweredAt = true, h.now
 		h.after(2*time.Second, h.start)
 	}
 }
@@ -317,6 +337,7 @@ func (w *world) surroundings(h *host, f Fault) {
 		over(func() { h.disk.trouble = "" })
 	case DiskCorrupt:
 		h.disk.orders, h.disk.standby, h.disk.drains, h.disk.owned, h.record = nil, nil, core.Drains{}, nil, nil
+		h.recordLost = true
 		clear(w.watch.remembered[h.node])
 	case ClockStep:
 		h.clock += time.Duration((f.Amount - 0.5) * float64(4*time.Hour))
@@ -342,15 +363,12 @@ func (w *world) surroundings(h *host, f Fault) {
 // healAll ends every fault, and undoes what operators have ordered.
 func (w *world) healAll() {
 	w.say("fault", "all faults are over")
-	w.healed = true
-	w.wires = [segments][nodes][nodes]wire{}
-	w.rewired()
+	w.healed, w.witnessOff = true, false
+	w.damages = nil
 	for _, h := range w.hosts {
 		h.powerOn()
 		h.unpause()
-		h.disk.trouble, h.disk.slow, h.kernel.refuses, h.kernel.lies = "", 0, false, 0
-		h.setCarrier(outside, true)
-		h.setCarrier(inside, true)
+		h.disk.trouble, h.disk.slow, h.kernel.refuses, h.kernel.lies, h.fencingFails = "", 0, false, 0, false
 		for _, p := range h.processes() {
 			p.goOn()
 		}
@@ -359,6 +377,7 @@ func (w *world) healAll() {
 			w.reload(h)
 		})
 	}
+	w.rewired()
 	for _, s := range w.servers {
 		if s.is != serving {
 			s.is, s.since = serving, w.now

@@ -24,14 +24,19 @@ type host struct {
 	serverSide int             // the segment of the real servers
 	cfg        *configs.Config // the file that the next start or reload reads
 
-	powered bool
-	paused  bool // the whole machine stands still, its kernel too
-	carrier [segments]bool
-	kernel  kernel
-	disk    disk
-	clock   time.Duration // how far ahead the wall clock was set; a process sees it when it starts
+	powered   bool
+	poweredAt time.Time // when it was last switched on
+	paused    bool      // the whole machine stands still, its kernel too
+	carrier   [segments]bool
+	kernel    kernel
+	disk      disk
+	// fencingFails says that its hook cannot switch off the peer.
+	fencingFails bool
+	clock        time.Duration // how far ahead the wall clock was set; a process sees it when it starts
 
 	record []string // the routers whose addresses a former election may have had, or has given up without a successor
+
+	recordLost bool // the record cannot be read: it may have had every router
 
 	director  *director   // nil: none
 	elections []*election // the one that has the lock is first
@@ -151,6 +156,9 @@ func (k *kernel) change(c lvs.Change) error {
 	i := slices.IndexFunc(e.Servers, same)
 	switch c.Op {
 	case lvs.AddService, lvs.SetService:
+		if !there && c.Op == lvs.SetService {
+			return fmt.Errorf("failed to %s: no such service", c)
+		}
 		e.Service = c.Service
 	case lvs.DeleteService:
 		delete(k.table, id)
@@ -165,6 +173,9 @@ func (k *kernel) change(c lvs.Change) error {
 			e.Servers[i] = c.Server
 		}
 	case lvs.DeleteServer:
+		if !there {
+			return nil
+		}
 		if i >= 0 {
 			e.Servers = slices.Delete(e.Servers, i, i+1)
 		}

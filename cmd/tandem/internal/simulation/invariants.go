@@ -50,7 +50,10 @@ type monitor struct {
 
 	both     [segments]since // both directors have the VIP
 	none     [segments]since // no director has it
+	handed   [segments]bool  // while both had it, one of them handed over
+	offered  [segments]bool  // … both of them offered it at the same time
 	hear     [segments]since // the directors run, and hear each other
+	together [segments]since // … and hear what the other one announces there
 	capable  [2]since        // a director runs, and can serve
 	reached  [2]since        // … and clients, servers and the peer reach it
 	listened [2]since        // a director's loop runs
@@ -64,6 +67,8 @@ type monitor struct {
 	orders     int
 	remembered [2]map[string]remembered // orders of drains, by server, and of standby, with an empty name
 
+	guards [2]guarded
+
 	mustBeQuiet bool
 	muted       bool // a test measures what the invariants forbid
 }
@@ -75,13 +80,17 @@ func newMonitor(s *Scenario) monitor {
 const slack = 250 * time.Millisecond
 
 // down returns the longest Active_Down_Interval: three intervals, and the skew time of priority 1. The members of a sync group
-// wait for one that offers its place.
+// wait for one that offers its place. A fenced router waits for its hook.
 func (m *monitor) down() time.Duration {
 	i := m.scenario.Interval
+	down := vrrp.DownAdverts*i + vrrp.Skew(1, i)
 	if m.scenario.Group {
-		return (&vrrp.Config{AdvertInterval: i}).OfferTime() + vrrp.Skew(1, i)
+		down = (&vrrp.Config{AdvertInterval: i}).OfferTime() + vrrp.Skew(1, i)
 	}
-	return vrrp.DownIntervals*i + vrrp.Skew(1, i)
+	if m.scenario.Fence {
+		down += fenceTakes
+	}
+	return down
 }
 
 // detection is how long checks take to find a dead server, recovery how long to find one that is back.
@@ -95,6 +104,13 @@ func (m *monitor) broke(w *world, kind, format string, args ...any) {
 	if m.broken == nil && !m.muted {
 		m.broken = &Broken{kind, w.now.Sub(epoch), fmt.Sprintf(format, args...)}
 		w.say("BROKEN", "%s: %s", kind, m.broken.What)
+	}
+}
+
+// rests checks that a director's loop has nothing to do at once when it has done everything.
+func (m *monitor) rests(w *world, name string, now, next time.Time) {
+	if !next.IsZero() && !next.After(now) {
+		m.broke(w, "restless", "%s would run again at once: its next tick was due %s ago", name, now.Sub(next))
 	}
 }
 
@@ -116,29 +132,7 @@ func (m *monitor) look(w *world) {
 				holders++
 			}
 		}
-		a, b := w.hosts[0], w.hosts[1]
-		hearing := m.hear[segment].is(a.takesPart() && b.takesPart() && w.joined(segment), w.now)
-		if segment == outside && (holders == 2 || hearing > 0) {
-			m.split = hearing == 0
-		}
-		if segment == outside {
-			for i, h := range w.hosts {
-				m.holds[i].is(h.kernelRuns() && h.kernel.addrs[slot(vip)], w.now)
-			}
-		}
-		held := m.both[segment].is(holders == 2, w.now)
-		both := min(hearing, held)
-		// The losing master hears the winner within an interval, and hears it announce the addresses. A master that hands over
-		// keeps them for at most an interval and Linger.
-		bound := m.scenario.Interval + vrrp.Linger + slack
-		if held > hearing && w.tookOver(segment) {
-			// The network was mended while a master of each half had the addresses, and one of them handed over. It took the other
-			// one for its successor, and waited for its announcement.
-			bound += m.scenario.Interval
-		}
-		if both > bound {
-			m.broke(w, "two holders", "both directors have had %s for %s while they heard each other; the bound is %s", v, both, bound)
-		}
+		m.lookAtHolders(w, segment, v, holders)
 		able := max(m.capable[0].since(w.now), m.capable[1].since(w.now))
 		for i, h := range w.hosts { // the members of a group change together
 			if m.scenario.Group && h.kernelRuns() && (h.kernel.addrs[outside] || h.kernel.addrs[inside]) {
@@ -150,29 +144,6 @@ func (m *monitor) look(w *world) {
 			m.broke(w, "no holder", "nobody has had %s for %s, while a director could; the bound is %s", v, none, bound)
 		}
 	}
-}
-
-// joined reports whether the two directors hear each other's advertisements about the addresses of a segment. With two paths, one is
-// enough.
-func (w *world) joined(segment int) bool {
-	for s := range segments {
-		if (s == segment || w.watch.scenario.Paths) && w.cleanBothWays(s, 0, 1) && w.hosts[0].carrier[s] && w.hosts[1].carrier[s] {
-			return true
-		}
-	}
-	return false
-}
-
-// tookOver reports whether a router has handed over to another master.
-func (w *world) tookOver(segment int) bool {
-	for _, h := range w.hosts {
-		if e := h.election(); e != nil && slices.ContainsFunc(e.routers, func(r *router) bool {
-			return r.segment == segment && r.status.State != vrrp.Master && r.status.Cause.Kind == vrrp.CauseTookOver
-		}) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s since) since(now time.Time) time.Duration {
@@ -193,7 +164,8 @@ func (h *host) takesPart() bool {
 
 // lookAt checks one director.
 func (m *monitor) lookAt(w *world, i int, h *host) {
-	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses
+	m.lookAtGuards(w, i, h)
+	able := h.takesPart() && h.carrier[outside] && h.carrier[h.serverSide] && !h.kernel.refuses && m.canTakeOver(w, i)
 	m.capable[i].is(able, w.now)
 	m.listened[i].is(h.director != nil && h.director.runs() && h.director.ready && !h.director.leaving, w.now)
 	clear := m.waysAreClean(w, h)

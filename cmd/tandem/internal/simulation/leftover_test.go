@@ -5,6 +5,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,42 @@ func (r Result) between(first, last time.Duration) (lines []string) {
 	return lines
 }
 
+// TestKilledWhilePreempted kills the election of a master at the moment at which its peer preempts it. The next election resumes, hears
+// the peer and gives way, often before it has told anybody. The two directors share the addresses for no longer than an interval and
+// Linger.
+func TestKilledWhilePreempted(t *testing.T) {
+	for seed := range uint64(20) {
+		s := NewScenario(seed)
+		s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = time.Second, seed%2 == 0, true, false, false, false, 0, nil
+		s.Paths, s.Witness, s.Together, s.Release, s.Fence = false, false, false, false, false
+		killed := false
+		result := run(s, func(w *world) {
+			w.after(20*time.Second, w.hosts[0].powerOff)
+			w.after(30*time.Second, w.hosts[0].powerOn)
+			var look func()
+			look = func() {
+				e := w.hosts[0].election()
+				if e == nil || len(e.routers) == 0 || e.routers[0].Machine.State() != vrrp.Master {
+					pause := 5 * time.Millisecond
+					if e != nil && slices.ContainsFunc(e.routers, func(r *router) bool {
+						return r.status.Ready || !r.due.IsZero() && r.due.Sub(w.now) < 2*pause
+					}) {
+						pause = 20 * time.Microsecond // it may be about to become master
+					}
+					w.after(pause, look)
+					return
+				}
+				killed = true
+				w.hosts[1].election().dies()
+			}
+			w.after(31*time.Second, look)
+		})
+		if result.Broken != nil || !killed {
+			t.Fatalf("seed %d, killed %t: %s\n%s", seed, killed, result.Broken, strings.Join(result.between(30*time.Second, 40*time.Second), "\n"))
+		}
+	}
+}
+
 // TestKilledElection kills the election of the master after it stood still, as one that the kernel kills when memory is short,
 // while its director is late as well. The addresses of the dead election stay until the peer may take over: nobody is without them
 // for longer than the peer's skew time without Linger, and the two directors share them for no longer than Linger.
@@ -34,7 +71,7 @@ func TestKilledElection(t *testing.T) {
 		for seed := range uint64(60) {
 			s := NewScenario(seed)
 			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = interval, seed%3 == 0, true, false, false, false, 0, nil
-			s.Paths = false
+			s.Paths, s.Witness, s.Together, s.Release, s.Fence = false, false, false, false, false
 			r := rand.New(rand.NewPCG(seed, 3))
 			upTo := func(d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 			at, stood, deaf := 20*time.Second+upTo(time.Second), upTo(2*interval), upTo(5*interval/2)

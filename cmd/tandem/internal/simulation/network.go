@@ -4,6 +4,7 @@ package simulation
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tandem-lvs/tandem/garp"
@@ -42,9 +43,58 @@ func (w *world) cleanBothWays(segment, a, b int) bool {
 	return w.wires[segment][a][b].clean() && w.wires[segment][b][a].clean()
 }
 
-// rewired updates the wires after a change.
+// and returns a wire with the damage of both.
+func (r wire) and(o wire) wire {
+	return wire{
+		cut: r.cut || o.cut, loss: 1 - (1-r.loss)*(1-o.loss), twice: 1 - (1-r.twice)*(1-o.twice),
+		delay: r.delay + o.delay, jitter: r.jitter + o.jitter,
+	}
+}
+
+// A damage is what one fault does to the network. A wire has the damage of all faults that are not over.
+type damage struct {
+	segment int
+	ways    [][2]int // from a node, and to a node
+	is      wire
+	off     *host // it has no carrier there; nil: none loses it
+}
+
+// damaged begins a damage, and returns its end.
+func (w *world) damaged(d damage) (mend func()) {
+	mine := &d
+	w.damages = append(w.damages, mine)
+	w.rewired()
+	return func() {
+		w.damages = slices.DeleteFunc(w.damages, func(o *damage) bool { return o == mine })
+		w.rewired()
+	}
+}
+
+// bothWays returns the ways between a node and others.
+func bothWays(node int, others ...int) (all [][2]int) {
+	for _, o := range others {
+		all = append(all, [2]int{node, o}, [2]int{o, node})
+	}
+	return all
+}
+
+// rewired updates the wires and carriers after a change.
 func (w *world) rewired() {
+	w.wires = [segments][nodes][nodes]wire{}
+	var off [segments][2]bool
+	for _, d := range w.damages {
+		for _, way := range d.ways {
+			r := &w.wires[d.segment][way[0]][way[1]]
+			*r = r.and(d.is)
+		}
+		if d.off != nil {
+			off[d.segment][d.off.node] = true
+		}
+	}
 	for i, h := range w.hosts {
+		for s := range segments {
+			h.setCarrier(s, !off[s][i])
+		}
 		w.clear[i] = true
 		for _, c := range w.clients {
 			w.clear[i] = w.clear[i] && w.cleanBothWays(outside, h.node, c.node)
@@ -53,6 +103,22 @@ func (w *world) rewired() {
 			w.clear[i] = w.clear[i] && w.cleanBothWays(h.serverSide, h.node, s.node)
 		}
 	}
+}
+
+// joined reports whether the two directors hear each other's advertisements about the addresses of a segment. With two paths, one is
+// enough.
+func (w *world) joined(segment int) bool {
+	for s := range segments {
+		if (s == segment || w.watch.scenario.Paths) && w.joinedOn(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// joinedOn reports whether a segment connects the two directors.
+func (w *world) joinedOn(segment int) bool {
+	return w.cleanBothWays(segment, 0, 1) && w.hosts[0].carrier[segment] && w.hosts[1].carrier[segment]
 }
 
 // passes reports whether one packet arrives.

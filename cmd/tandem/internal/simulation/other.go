@@ -52,7 +52,7 @@ func (h *host) startOther() {
 }
 
 func (o *otherMake) down() time.Duration {
-	return vrrp.DownIntervals*o.config.AdvertInterval + o.skew()
+	return vrrp.DownAdverts*o.config.AdvertInterval + o.skew()
 }
 
 func (o *otherMake) skew() time.Duration { return vrrp.Skew(o.priority, o.config.AdvertInterval) }
@@ -133,7 +133,7 @@ func (o *otherMake) hear(d datagram) {
 	case p.Priority == 0:
 		o.wait(o.skew())
 	case higher || !o.config.Preempt:
-		o.wait(vrrp.DownIntervals*p.Interval + o.skew())
+		o.wait(vrrp.DownAdverts*p.Interval + o.skew())
 	}
 }
 

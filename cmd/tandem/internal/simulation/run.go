@@ -24,7 +24,10 @@ type Scenario struct {
 	Master   bool // only the master checks
 	Servers  int
 	Witness  bool          // the directors have a witness on the outside
+	Together bool          // the sync group has the witness
 	Release  bool          // and let go when they reach neither it nor each other
+	Fence    bool          // they switch each other off before they take over
+	Synced   time.Duration // preempt is "synced", with that limit; nobody counts connections here; 0: it is not
 	Other    int           // 1 or 2: the director of that number is of another make; 0: none
 	Length   time.Duration // in which the faults begin
 	Faults   []Fault
@@ -34,8 +37,16 @@ type Scenario struct {
 
 // String describes the scenario in a line.
 func (s *Scenario) String() string {
-	return fmt.Sprintf("seed %d: adverts %s, group %t, two paths %t, preempt %t, sorry server %t, track %t, check as master only %t, %d servers, other make %d, %d faults",
-		s.Seed, s.Interval, s.Group, s.Paths, s.Preempt, s.Sorry, s.Track, s.Master, s.Servers, s.Other, len(s.Faults))
+	return fmt.Sprintf("seed %d: adverts %s, group %t, two paths %t, preempt %t, synced within %s, sorry server %t, track %t, check as master only %t, %d servers, other make %d, guards %s, %d faults",
+		s.Seed, s.Interval, s.Group, s.Paths, s.Preempt, s.Synced, s.Sorry, s.Track, s.Master, s.Servers, s.Other, s.guards(), len(s.Faults))
+}
+
+// preempt writes when the virtual routers preempt.
+func (s *Scenario) preempt() string {
+	if s.Preempt && s.Synced > 0 {
+		return fmt.Sprintf("%q\npreempt_sync_limit = %q", "synced", s.Synced.String())
+	}
+	return fmt.Sprint(s.Preempt)
 }
 
 // A Result is the result of a run.
@@ -76,14 +87,23 @@ func run(s *Scenario, also func(*world)) (r Result) {
 	end := epoch.Add(warmUp + s.end())
 	w.run(end)
 	w.healAll()
-	w.run(end.Add(healing))
+	end = end.Add(s.healing())
+	w.run(end)
 	w.watch.expectWanted(w)
 	w.watch.mustBeQuiet = w.watch.broken == nil
 	for _, h := range w.hosts { // a reload that changes nothing disturbs nobody
 		w.after(5*time.Second, func() { w.reload(h) })
 	}
-	w.run(end.Add(healing + quiet))
+	w.run(end.Add(quiet))
 	return
+}
+
+// healing is how long a pair has until all is as wanted. Directors that fence may have switched each other off, and begin later.
+func (s *Scenario) healing() time.Duration {
+	if s.Fence {
+		return healing + fenceSettles + fenceDelay
+	}
+	return healing
 }
 
 // end returns when the last fault is over.
@@ -154,30 +174,19 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("name = %q", [...]string{"lb1", "lb2"}[node])
-	vrouter := func(name, iface string, vrid int, vip netip.Addr) {
-		line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %t\nvips = [\"%s/24\"]",
-			name, iface, vrid, priority, s.Interval.String(), s.Preempt, vip)
-		if s.Paths {
-			line("heartbeat = [%q]", map[string]string{"eth0": "eth1", "eth1": "eth0"}[iface])
-		}
-		if s.Group {
-			line("sync_group = \"all\"")
-		}
-		if s.Witness && iface == "eth0" {
-			line("witness = [\"192.0.2.1\"]")
-		}
-		if s.Release && iface == "eth0" {
-			line("witness_release = \"5s\"\nwitness_peer = [\"192.0.2.%d\"]", 3-node)
-		}
-		if s.Track && name == "web" {
-			line("track = [{ service = \"www\", weight = -60 }]")
-		}
-	}
-	vrouter("web", "eth0", 51, vip)
+	s.writeRouter(line, node, priority, "web", "eth0", 51, vip)
 	side := outside
 	if s.Group {
-		vrouter("in", "eth1", 52, insideVIP)
+		s.writeRouter(line, node, priority, "in", "eth1", 52, insideVIP)
 		side = inside
+	}
+	if s.Preempt && s.Synced > 0 {
+		line("[peer]\naddress = \"192.0.2.%d:8474\"\nkey = \"hex:%064d\"", 3-node, 1)
+		line("[lvs]\nsync = { interface = \"eth0\", id = 51 }")
+	}
+	if s.Together {
+		line("[[group]]\nname = \"all\"")
+		s.writeGuards(line, node)
 	}
 	line("[[service]]\nname = \"www\"\nvirtual = \"%s:80\"\nprotocol = \"tcp\"\nscheduler = \"wrr\"\nmethod = \"dr\"", vip)
 	if s.Master {
@@ -207,4 +216,38 @@ func (s *Scenario) config(node int, c change) *configs.Config {
 	}
 	s.parsed[text] = cfg
 	return cfg
+}
+
+// writeRouter writes a virtual router of a director.
+func (s *Scenario) writeRouter(line func(string, ...any), node, priority int, name, iface string, vrid int, vip netip.Addr) {
+	line("[[vrrp]]\nname = %q\ninterface = %q\nvrid = %d\npriority = %d\nadvert_interval = %q\npreempt = %s\nvips = [\"%s/24\"]",
+		name, iface, vrid, priority, s.Interval.String(), s.preempt(), vip)
+	if s.Paths {
+		line("heartbeat = [%q]", map[string]string{"eth0": "eth1", "eth1": "eth0"}[iface])
+	}
+	if s.Group {
+		line("sync_group = \"all\"")
+	}
+	if iface == "eth0" && !s.Together {
+		s.writeGuards(line, node)
+	}
+	if s.Fence {
+		line("startup_delay = %q", fenceDelay.String())
+	}
+	if s.Track && name == "web" {
+		line("track = [{ service = \"www\", weight = -60 }]")
+	}
+	if s.Fence {
+		line("[[vrrp.hook]]\non = [\"takeover\"]\nbefore = true\ncommand = [\"/bin/power-off\"]\nretry_pause = \"500ms\"")
+	}
+}
+
+// writeGuards writes the witness of a router or of its sync group.
+func (s *Scenario) writeGuards(line func(string, ...any), node int) {
+	if s.Witness {
+		line("witness = [\"192.0.2.1\"]")
+	}
+	if s.Release {
+		line("witness_release = %q\nwitness_peer = [\"192.0.2.%d\"]", releaseAfter.String(), 3-node)
+	}
 }

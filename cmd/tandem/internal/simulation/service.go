@@ -47,35 +47,41 @@ func (m *monitor) sawRequest(c *client, r result) {
 		if w.now.Sub(m.lossy) < garp.ReferralTime+bound {
 			bound += garp.ReferralTime / 2 // a lost announcement is repeated after that time at most
 		}
+		if g := &m.guards[c.entry.node]; m.scenario.Release && w.now.Sub(g.ended) < witnessTakes+bound {
+			bound += witnessTakes // a director that has let go hears no master, and announces for none, until its fault is over
+		}
 		able = min(able, w.now.Sub(c.failing))
 	case empty:
 		if m.hasDrained(c.entry) {
 			return
 		}
-		for _, s := range w.servers {
-			able = min(able, w.now.Sub(s.since))
-		}
-		if lasting := min(able, w.now.Sub(c.entry.kernel.wiped), m.undisturbed[c.entry.node].since(w.now)); lasting > recovery+detection {
-			bound = 0 // the table was good, and nothing has happened to the servers
-			able = max(lasting, 1)
-		} else if w.now.Sub(c.entry.kernel.wiped) < bound+lookPause {
-			bound += lookPause // nobody tells who flushes a table
-			able = min(able, w.now.Sub(c.failing))
-		} else if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && m.scenario.Preempt {
-			// The peer may be able to. A master steps back when its peer has had the time to find the servers unhealthy as
-			// well.
-			bound += detection + time.Second
-			able = min(serves, w.now.Sub(c.failing))
-		} else {
-			bound += max(detection, recovery)
-			able = min(able, w.now.Sub(c.failing))
-		}
+		able, bound = m.allowsEmpty(c, able, bound)
 	default:
 		able = min(able, w.now.Sub(c.failing))
 	}
 	if able > bound {
 		m.broke(w, string(r.kind), "%s: %s; that has gone on for %s while it could be served, the bound is %s", c.name(), r.why, able, bound)
 	}
+}
+
+// allowsEmpty returns since when a master whose table leads nowhere could have served, and how long that may last.
+func (m *monitor) allowsEmpty(c *client, able, bound time.Duration) (since, most time.Duration) {
+	w := c.world
+	for _, s := range w.servers {
+		able = min(able, w.now.Sub(s.since))
+	}
+	wiped, failing := w.now.Sub(c.entry.kernel.wiped), w.now.Sub(c.failing)
+	if lasting := min(able, wiped, m.undisturbed[c.entry.node].since(w.now)); lasting > recovery+detection {
+		return max(lasting, 1), 0 // the table was good, and nothing has happened to the servers
+	}
+	if wiped < bound+lookPause {
+		return min(able, failing), bound + lookPause // nobody tells who flushes a table
+	}
+	if serves := m.serves[1-c.entry.node].since(w.now); serves > bound && m.scenario.Preempt {
+		// The peer may be able to. A master steps back when its peer has had the time to find the servers unhealthy as well.
+		return min(serves, failing), bound + detection + time.Second
+	}
+	return min(able, failing), bound + max(detection, recovery)
 }
 
 // anyServer reports whether a real server answers that no operator has drained.

@@ -21,12 +21,13 @@ func (e *election) tell(r *router) {
 		State: m.State(), Holding: m.Holding(), HandingOver: m.HandingOver(), Successor: m.Successor(), Standby: m.Standby(), Ready: m.Ready(),
 		Priority: r.Config.Priority, EffectivePriority: m.Priority(), Master: m.Master(), Since: m.Since(), Cause: m.Cause(),
 		Reason: m.Cause().String(), AdvertInterval: r.Config.AdvertInterval, VIPs: r.Config.VIPs, RivalHeard: r.RivalHeard(), TwoMasters: r.TwoMasters(), Silent: m.Silent(), Claim: m.Claim(),
+		Held: m.Held(), Preempts: m.Preempts(),
 		Counters: vrrp.Counters{BecameMaster: r.masters},
 	}
 	was := &r.status
 	if s.State == was.State && s.Holding == was.Holding && s.HandingOver == was.HandingOver && s.Successor == was.Successor && s.Standby == was.Standby &&
 		s.Ready == was.Ready && s.EffectivePriority == was.EffectivePriority && s.Tracking == was.Tracking && s.Master == was.Master &&
-		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && s.TwoMasters == was.TwoMasters && s.Silent == was.Silent && s.Claim == was.Claim && r.changes == m.Changes() {
+		s.Since.Equal(was.Since) && s.RivalHeard.Equal(was.RivalHeard) && s.TwoMasters == was.TwoMasters && s.Silent == was.Silent && s.Claim == was.Claim && s.Held == was.Held && s.Preempts == was.Preempts && r.changes == m.Changes() {
 		return
 	}
 	r.status, r.changes = s, m.Changes()
@@ -47,7 +48,7 @@ func (e *election) settle() {
 	states, own := make(map[string]vrrp.Status), make(map[string]vrrp.Tracking)
 	for _, r := range e.routers {
 		states[r.Config.Name] = r.status
-		if is := r.status.State; is != vrrp.Initialize && (is != vrrp.Backup || e.resumed[r.Config.Name] == 0) {
+		if message.ResumeEnds(e.resumed[r.Config.Name], r.status) {
 			delete(e.resumed, r.Config.Name)
 		}
 		if r.status.RivalHeard.After(r.rival) || r.status.Cause.Kind == vrrp.CauseStoodStill && r.heard != r.changes {
@@ -60,28 +61,7 @@ func (e *election) settle() {
 	for _, o := range e.order.Routers {
 		own[o.Name] = o.Tracking
 	}
-	tracking, joins := e.groups.Decide(states, own)
-	for _, o := range e.order.Routers {
-		r := e.named(o.Name)
-		if r == nil {
-			continue
-		}
-		if t := tracking[o.Name]; t != r.tracking {
-			r.tracking = t
-			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted})
-		}
-		if o.Standby != r.standby {
-			r.standby = o.Standby
-			e.step(r, vrrp.Event{Kind: vrrp.EventStandby, On: o.Standby})
-		}
-		e.assess(r)
-	}
-	for _, j := range joins {
-		if r := e.named(j.Name); r != nil {
-			cause := j.Cause
-			e.step(r, vrrp.Event{Kind: vrrp.EventJoin, To: j.To, Cause: &cause})
-		}
-	}
+	e.tellRouters(e.groups.Decide(states, own))
 	e.setAddresses()
 	e.awaitMasters()
 	e.routers = slices.DeleteFunc(e.routers, func(r *router) bool {
@@ -101,6 +81,31 @@ func (e *election) settle() {
 		})
 	case e.orphan != nil:
 		e.goOnWithoutDirector()
+	}
+}
+
+// tellRouters passes on what has changed in tracking and standby, and the decisions of the sync groups.
+func (e *election) tellRouters(tracking map[string]vrrp.Tracking, joins []vrrp.Join) {
+	for _, o := range e.order.Routers {
+		r := e.named(o.Name)
+		if r == nil {
+			continue
+		}
+		if t := tracking[o.Name]; t != r.tracking {
+			r.tracking = t
+			e.step(r, vrrp.Event{Kind: vrrp.EventTracking, Delta: t.Delta, Unclear: t.Unclear, NoWitness: t.NoWitness, Granted: t.Granted, Unsynced: t.Unsynced})
+		}
+		if o.Standby != r.standby {
+			r.standby = o.Standby
+			e.step(r, vrrp.Event{Kind: vrrp.EventStandby, On: o.Standby})
+		}
+		e.assess(r)
+	}
+	for _, j := range joins {
+		if r := e.named(j.Name); r != nil {
+			cause := j.Cause
+			e.step(r, vrrp.Event{Kind: vrrp.EventJoin, To: j.To, Cause: &cause})
+		}
 	}
 }
 
@@ -183,7 +188,7 @@ func (e *election) report() {
 	for _, r := range e.routers {
 		rep.Routers = append(rep.Routers, r.status)
 	}
-	e.world.after(e.between(50*time.Microsecond, 500*time.Microsecond), func() { d.do(func() { d.hears(e, rep) }) })
+	e.reports.send(e.world, e.between(50*time.Microsecond, 500*time.Microsecond), func() { d.do(func() { d.hears(e, rep) }) })
 }
 
 // setAddresses puts the routers' addresses on the interfaces, and announces those that they keep. The interfaces follow a

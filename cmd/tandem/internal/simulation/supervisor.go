@@ -49,7 +49,19 @@ func (d *director) configure(o message.Order) {
 
 func (d *director) sendOrder() {
 	o, c := d.order, d.child
-	d.world.after(d.between(30*time.Microsecond, time.Millisecond), func() { c.do(func() { c.receive(o) }) })
+	c.orders.send(d.world, d.between(30*time.Microsecond, time.Millisecond), func() { c.do(func() { c.receive(o) }) })
+}
+
+// A stream is one direction of the socket between a director and its election. What is sent first arrives first.
+type stream struct{ last time.Time }
+
+func (s *stream) send(w *world, takes time.Duration, arrive func()) {
+	at := w.now.Add(takes)
+	if at.Before(s.last) {
+		at = s.last
+	}
+	s.last = at
+	w.at(at, arrive)
 }
 
 // superviseNow starts an election, if there should be one.
@@ -64,7 +76,7 @@ func (d *director) superviseNow() {
 		first.Resume = d.resume
 		d.child = d.host.spawn(d)
 		c := d.child
-		d.world.after(d.between(time.Millisecond, 5*time.Millisecond), func() { c.do(func() { c.receive(first) }) })
+		c.orders.send(d.world, d.between(time.Millisecond, 5*time.Millisecond), func() { c.do(func() { c.receive(first) }) })
 	})
 }
 
@@ -128,7 +140,7 @@ func (d *director) resumable(spoke map[string]message.Monotonic) []message.Resum
 		}
 		if last := spoke[r.Name]; r.State == vrrp.Master && r.Holding && !r.HandingOver && last > 0 {
 			all = append(all, message.Resume{
-				Interface: r.Interface, Name: r.Name, Before: last.Add(vrrp.DownIntervals * r.AdvertInterval),
+				Interface: r.Interface, Name: r.Name, Before: last.Add(vrrp.DownAdverts * r.AdvertInterval),
 			})
 		}
 	}

@@ -29,6 +29,7 @@ type Search struct {
 	Stride uint64        // from one seed to the next; 0: 1
 	Count  int           // of seeds; 0: no limit
 	Limit  time.Duration // 0: no limit
+	Only   []Kind        // every fault becomes one of these; empty: they are of all kinds
 	// Out gets the transcript of the first finding of each kind, with as few faults as possible, in one piece.
 	Out   io.Writer
 	Clock func() time.Time
@@ -40,7 +41,7 @@ func (s Search) Run() *Tally {
 	end := s.Clock().Add(s.Limit)
 	parsed := make(map[string]*configs.Config)
 	for seed := s.First; (s.Count == 0 || t.Seeds < s.Count) && (s.Limit == 0 || s.Clock().Before(end)); seed += max(s.Stride, 1) {
-		scenario := NewScenario(seed)
+		scenario := s.Scenario(seed)
 		scenario.parsed = parsed
 		r := Run(scenario)
 		t.add(seed, r)
@@ -51,6 +52,17 @@ func (s Search) Run() *Tally {
 		}
 	}
 	return t
+}
+
+// Scenario makes the scenario of a seed.
+func (s *Search) Scenario(seed uint64) *Scenario {
+	scenario := NewScenario(seed)
+	for i := range scenario.Faults {
+		if f := &scenario.Faults[i]; len(s.Only) > 0 {
+			f.Kind = s.Only[int(f.Kind)%len(s.Only)]
+		}
+	}
+	return scenario
 }
 
 // NewTally returns an empty tally.

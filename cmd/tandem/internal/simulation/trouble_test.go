@@ -23,6 +23,7 @@ func TestBothInTrouble(t *testing.T) {
 					t.Run(fmt.Sprintf("%s, %s later, check as master only %t, group %t", kind, later, onlyMaster, group), func(t *testing.T) {
 						s := NewScenario(4)
 						s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other = time.Second, group, true, false, false, onlyMaster, 0
+						s.Witness, s.Together, s.Release, s.Fence = false, false, false, false
 						s.Faults, s.Length = nil, begin+lasts+20*time.Second
 						first, second := begin+max(0, -later), begin+max(0, later)
 						var moves []string
@@ -82,14 +83,7 @@ func bothFault(w *world, h *host, kind Kind, lasts time.Duration) {
 	}
 	// The switch of the real servers fails: the carrier stays, and the directors still hear each other there.
 	for i := range w.servers {
-		for _, way := range [][2]int{{h.node, firstServer + i}, {firstServer + i, h.node}} {
-			wire := &w.wires[h.serverSide][way[0]][way[1]]
-			wire.cut = true
-			w.rewired()
-			w.after(lasts, func() {
-				wire.cut = false
-				w.rewired()
-			})
-		}
+		mend := w.damaged(damage{segment: h.serverSide, ways: bothWays(h.node, firstServer+i), is: wire{cut: true}})
+		w.after(lasts, mend)
 	}
 }

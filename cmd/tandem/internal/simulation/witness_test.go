@@ -16,10 +16,7 @@ func TestWitness(t *testing.T) {
 	type span struct{ both, none time.Duration }
 	none, about := span{}, func(both, none time.Duration) span { return span{both, none} }
 	cut := func(w *world, ways ...[2]int) {
-		for _, way := range ways {
-			w.wires[outside][way[0]][way[1]].cut = true
-		}
-		w.rewired()
+		w.damaged(damage{segment: outside, ways: ways, is: wire{cut: true}})
 	}
 	const takesOver = "web is master, was backup: no advertisement for 3.6" // as quickly as without a witness
 	for _, tt := range []struct {
@@ -52,9 +49,9 @@ func TestWitness(t *testing.T) {
 		fast := 0
 		for i, want := range tt.want {
 			s := NewScenario(4)
-			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Faults = interval, false, true, false, false, false, 0, nil
+			s.Interval, s.Group, s.Preempt, s.Sorry, s.Track, s.Master, s.Other, s.Fence, s.Faults = interval, false, true, false, false, false, 0, false, nil
 			s.Paths = false
-			s.Witness, s.Release = i > 0, i > 1
+			s.Witness, s.Together, s.Release = i > 0, false, i > 1
 			var is span
 			moves := 0
 			r := run(s, func(w *world) {

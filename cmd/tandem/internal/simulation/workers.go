@@ -20,9 +20,11 @@ const (
 	lookPause  = 2 * time.Second // between two looks at the kernel's table
 )
 
-// A tableWorker updates the kernel's table.
+// A tableWorker updates the kernel's table. As kernel.Table does, it reads the table at the start and from time to time, and writes
+// a change of the director without reading.
 type tableWorker struct {
 	want    map[lvs.ServiceID]lvs.Entry
+	known   map[lvs.ServiceID]lvs.Entry // what the kernel has of that, as far as it knows; nil: it must read
 	waiting *core.Table
 	busy    bool
 	failed  bool
@@ -71,11 +73,14 @@ func (d *director) writeTable() {
 		for _, e := range next.Set {
 			t.want[e.ServiceID] = e
 		}
+		if next.Full {
+			t.known = nil
+		}
 		d.reconcile(next.Remove)
 	})
 }
 
-// reconcile makes the kernel's table as it is wanted.
+// reconcile makes the kernel's table as it is wanted. It reads the table unless it knows what the kernel has.
 func (d *director) reconcile(removed []lvs.ServiceID) {
 	t, k, owned := &d.table, &d.host.kernel, d.host.disk.owned
 	t.busy = false
@@ -100,7 +105,10 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 		now[id] = true
 	}
 	var errs []error
-	have, err := k.dump(d.world)
+	have, err := slices.Collect(maps.Values(t.known)), error(nil)
+	if t.known == nil {
+		have, err = k.dump(d.world)
+	}
 	if err != nil {
 		errs = append(errs, err)
 	} else {
@@ -115,8 +123,9 @@ func (d *director) reconcile(removed []lvs.ServiceID) {
 			errs = append(errs, err)
 		}
 	}
+	t.known = maps.Clone(t.want)
 	if err := errors.Join(errs...); err != nil {
-		done.Problem = err.Error()
+		done.Problem, t.known = err.Error(), nil
 	}
 	t.failed = done.Problem != ""
 	d.post(done)
@@ -135,22 +144,27 @@ func (d *director) lookAgain() {
 	}
 	d.later(wait, func() {
 		t := &d.table
-		if t.want != nil && !t.busy && (t.failed || !d.inLine()) {
+		if t.want != nil && !t.busy && (t.failed || d.drifted()) {
+			t.known = nil
 			d.reconcile(nil)
 		}
 		d.lookAgain()
 	})
 }
 
+// drifted looks at the kernel's table, and reports whether it is not as wanted, or cannot be read.
+func (d *director) drifted() bool {
+	have, err := d.host.kernel.dump(d.world)
+	return err != nil || !isInLine(have, d.table.want)
+}
+
 // inLine reports whether the kernel has what is wanted.
 func (d *director) inLine() bool {
-	for id, e := range d.table.want {
-		is, ok := d.host.kernel.table[id]
-		if !ok || len(lvs.Diff([]lvs.Entry{is}, []lvs.Entry{e}, nil)) > 0 {
-			return false
-		}
-	}
-	return true
+	return isInLine(slices.Collect(maps.Values(d.host.kernel.table)), d.table.want)
+}
+
+func isInLine(have []lvs.Entry, want map[lvs.ServiceID]lvs.Entry) bool {
+	return len(lvs.Diff(have, slices.Collect(maps.Values(want)), nil)) == 0
 }
 
 func (d *director) lookAtConnections() {
@@ -302,7 +316,7 @@ func (d *director) hurry(ids []string) {
 
 // ping asks a witness, or the other director.
 func (d *director) ping(c *check, addr netip.Addr, started time.Time) {
-	h, to, up := d.host, witnessNode, true
+	h, to, up := d.host, witnessNode, !d.witnessOff
 	if other := h.opposite(); addr == other.addrs[outside] {
 		to, up = other.node, other.kernelRuns() && other.carrier[outside]
 	}

@@ -19,9 +19,12 @@ type world struct {
 	rand  *rand.Rand
 	lines []string // the transcript
 
-	hosts  [2]*host
-	wires  [segments][nodes][nodes]wire
-	healed bool // all faults are over
+	hosts   [2]*host
+	damages []*damage
+	wires   [segments][nodes][nodes]wire // with the damages
+	healed  bool                         // all faults are over
+	// witnessOff says that the witness is switched off.
+	witnessOff bool
 	// slowStart is added to the time in which an election starts.
 	slowStart time.Duration
 

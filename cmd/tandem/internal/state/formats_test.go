@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/revision"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/drill"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/state"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/kernel"
@@ -131,6 +132,29 @@ func TestFilesOfEarlierVersions(t *testing.T) {
   }
 }
 `, `{"router web":{"state":"master","told":{"web/notify":""}}}`)
+	})
+	t.Run(drill.ReportsFile, func(t *testing.T) {
+		roundTrip[[]drill.Report](t, state.Options{}, `{
+  "version": 1,
+  "value": [
+    {
+      "kind": "freeze",
+      "director": "lb1",
+      "peer": "lb2",
+      "began": "2026-11-22T04:00:00Z",
+      "ended": "2026-11-22T04:00:20Z",
+      "passed": true,
+      "did": [],
+      "routers": [],
+      "outage_seconds": 3.6,
+      "compared": 9,
+      "changed": [],
+      "failures": []
+    }
+  ]
+}
+`, `[{"kind":"freeze","director":"lb1","peer":"lb2","began":"2026-11-22T04:00:00Z","ended":"2026-11-22T04:00:20Z","passed":true,"did":[],`+
+			`"routers":[],"outage_seconds":3.6,"compared":9,"changed":[],"failures":[]}]`)
 	})
 	t.Run("revisions.json", func(t *testing.T) {
 		roundTrip[revision.State](t, state.Options{}, `{

@@ -53,7 +53,7 @@ func (s *Supervisor) resumable() []message.Resume {
 		}
 		// The peer waits for three intervals and its skew time.
 		routers = append(routers, message.Resume{
-			Interface: r.Interface, Name: r.Name, Before: last.Add(vrrp.DownIntervals * r.AdvertInterval),
+			Interface: r.Interface, Name: r.Name, Before: last.Add(vrrp.DownAdverts * r.AdvertInterval),
 		})
 	}
 	return routers

@@ -77,6 +77,13 @@ func (s *Supervisor) join() {
 	}
 }
 
+// Running reports whether an election process runs. One that hangs counts until it has been killed.
+func (s *Supervisor) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}
+
 // Restarts counts the elections that died without an order to leave.
 func (s *Supervisor) Restarts() uint64 {
 	s.mu.Lock()

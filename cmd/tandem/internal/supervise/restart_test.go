@@ -20,13 +20,17 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := start(t, message.Order{})
 		time.Sleep(time.Hour)
-		if len(b.children) != 0 {
-			t.Fatalf("%d elections were started", len(b.children))
+		if len(b.children) != 0 || b.Running() {
+			t.Fatalf("%d elections were started, running: %v", len(b.children), b.Running())
 		}
 		b.Configure(oneRouter("eth0", "192.0.2.100/24"))
 		c := b.child(t, 0)
 		if o := <-c.orders; len(o.Routers) != 1 || o.Leave {
 			t.Fatalf("the first order is %+v", o)
+		}
+
+		if !b.Running() {
+			t.Fatal("an election runs, and Running says that none does")
 		}
 
 		// The last router is removed: the election is ordered to leave, and no other election is started.
@@ -36,8 +40,8 @@ func TestSupervisorStartsNothingWithoutRouters(t *testing.T) {
 		}
 		c.die(nil)
 		time.Sleep(time.Hour)
-		if len(b.children) != 1 || len(b.removed()) != 0 {
-			t.Fatalf("%d elections, removed %v", len(b.children), b.removed())
+		if len(b.children) != 1 || len(b.removed()) != 0 || b.Running() {
+			t.Fatalf("%d elections, removed %v, running: %v", len(b.children), b.removed(), b.Running())
 		}
 		b.cancel()
 		if err := <-b.done; err != nil {

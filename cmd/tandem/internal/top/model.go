@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A View is what the rows are about.
@@ -231,7 +232,7 @@ func (m *Model) ask(a Action) {
 	r := m.rows[i]
 	m.question = &Order{a, r.key}
 	m.asked = map[Action]string{
-		Drain:    "Drain " + r.key + "? It gets no new clients. " + plural(r.active, "connection") + " may go on.",
+		Drain:    "Drain " + r.key + "? It gets no new clients. " + summary.Counted(r.active, "connection") + " may go on.",
 		Undrain:  "Send " + r.key + " new clients again?",
 		Failover: "Hand " + r.key + " over to the peer, and stay in standby?",
 		Release:  "End the standby of " + r.key + "?",

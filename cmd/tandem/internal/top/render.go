@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // The lines above and below the rows.
@@ -74,10 +75,10 @@ func (m *Model) title(now time.Time) screen.Line {
 		}
 	}
 	for _, svc := range m.status.Services {
-		up, servers = up+svc.Up, servers+len(svc.Servers)
+		up, servers = up+svc.Up, servers+svc.Pool()
 	}
-	text := fmt.Sprintf("  master of %d of %s  %s  %d of %s up", masters, plural(len(m.status.VRRP), "router"),
-		plural(len(m.status.Services), "service"), up, plural(servers, "server"))
+	text := fmt.Sprintf("  master of %d of %s  %s  %d of %s up", masters, summary.Counted(len(m.status.VRRP), "router"),
+		summary.Counted(len(m.status.Services), "service"), up, summary.Counted(servers, "server"))
 	return screen.Line{{Text: m.status.Name, Style: screen.Bold}, {Text: text}, {Text: "  " + now.Format(time.TimeOnly), Style: screen.Dim}}
 }
 
@@ -197,11 +198,4 @@ func amount(n float64) string {
 		return fmt.Sprintf("%.1f%s", n, unit)
 	}
 	return fmt.Sprintf("%.0f%s", n, unit)
-}
-
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -67,11 +67,12 @@ func (m *Model) allRows() (all []row) {
 }
 
 func (m *Model) service(svc api.Service) row {
-	r := row{key: svc.Name, state: fmt.Sprintf("%d of %d up", svc.Up, len(svc.Servers)), style: screen.Green}
+	ought := svc.Pool()
+	r := row{key: svc.Name, state: fmt.Sprintf("%d of %d up", svc.Up, ought), style: screen.Green}
 	switch {
 	case svc.QuorumLost:
 		r.state, r.style = r.state+", quorum lost", screen.Red
-	case svc.Up < len(svc.Servers):
+	case svc.Up < ought:
 		r.style = screen.Yellow
 	}
 	for _, srv := range svc.Servers {
@@ -107,6 +108,8 @@ func routerRow(is api.Router) row {
 		r.state += " (handing over)"
 	case is.Standby:
 		r.state += " (standby)"
+	case is.Waits != nil:
+		r.reason = is.Waits.Text
 	}
 	switch is.State {
 	case "master":

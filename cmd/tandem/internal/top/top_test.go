@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
 )
@@ -173,7 +175,7 @@ func TestTenThousandServers(t *testing.T) {
 		})
 	}
 	m, _ := play(keys("\tss")...)
-	began := time.Now()
+	before := processorTime(t)
 	const times = 20
 	for i := range uint64(times) {
 		s.At = noon.Add(time.Duration(i) * time.Second)
@@ -183,13 +185,23 @@ func TestTenThousandServers(t *testing.T) {
 			t.Fatalf("%d lines", len(lines))
 		}
 	}
-	if each := time.Since(began) / times; each > 500*time.Millisecond {
+	if each := (processorTime(t) - before) / times; each > 500*time.Millisecond {
 		t.Errorf("an update takes %s", each)
 	}
 	m, _ = Update(m, End)
 	if got := text(m); m.cursor() != 10003 || strings.Count(got, ">") != 1 {
 		t.Errorf("at the end: row %d\n%s", m.cursor(), got)
 	}
+}
+
+// processorTime is the processor time of this process. The rest of the machine does not make it longer.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // TestEverySizeFits: no size of the terminal breaks the screen, in no view.
@@ -267,5 +279,20 @@ func TestOnlyChangesAreWritten(t *testing.T) {
 	}
 	if mono := paint(screen.Line{{Text: "a", Style: screen.Red}, {Text: "b", Style: screen.Reverse}}, false); mono != "a\x1b[7mb\x1b[0m" {
 		t.Errorf("without colour: %q", mono)
+	}
+}
+
+// The sorry server, and servers that leave, are no servers that ought to be up.
+func TestServersOfAPool(t *testing.T) {
+	s := pair(0)
+	s.Services = s.Services[1:]
+	for _, extra := range []api.Server{{Sorry: true}, {Leaving: true}} {
+		extra.Address, extra.Port = netip.MustParseAddr("2001:db8::99"), 80
+		s.Services[0].Servers = append(s.Services[0].Servers, extra)
+	}
+	m, _ := Update(Model{Width: 80, Height: 24}, s)
+	title := m.title(noon).Render(false)
+	if r := m.rows[0]; r.state != "1 of 1 up" || r.style != screen.Green || !strings.Contains(title, "1 of 1 server up") {
+		t.Errorf("%q, style %d, below %q", r.state, r.style, title)
 	}
 }

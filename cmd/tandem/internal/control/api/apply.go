@@ -24,6 +24,11 @@ type RollbackRequest struct {
 	ConfirmSeconds float64 `json:"confirm_seconds,omitempty"` // as in ApplyRequest
 }
 
+// A WaitingRevision names a revision that waits for confirmation.
+type WaitingRevision struct {
+	Revision int `json:"revision"` // its number
+}
+
 // An Applied is the answer to a command about the configuration. It says what is in force.
 type Applied struct {
 	Config

@@ -26,6 +26,9 @@ type ServerCommand struct {
 	Action Action `json:"action"`
 	Weight int    `json:"weight,omitempty"` // for SetWeight: 0 to 65535
 	Local  bool   `json:"local,omitempty"`  // not on the other director of the pair
+	// Drill is for Disable and Enable. A drill disables only a server that is neither drained nor disabled. It enables only a server
+	// that a drill has disabled, if nobody else has disabled it since; else nothing is done, and the answer has no Peer.
+	Drill bool `json:"drill,omitempty"`
 }
 
 // A ServerState is the state of a real server.
@@ -51,4 +54,16 @@ type PeerReply struct {
 	Name    string `json:"name"`
 	InForce bool   `json:"in_force"`
 	Problem string `json:"problem,omitempty"` // why it is not, or why this is not known; the command is sent again
+}
+
+// A Selection is the body of a request about virtual routers.
+type Selection struct {
+	Routers []string `json:"routers"` // empty: all
+}
+
+// A RoutersDone is the answer to a request about virtual routers.
+type RoutersDone struct {
+	Routers       []string `json:"routers"`                  // those for which the command was carried out
+	NotRemembered string   `json:"not_remembered,omitempty"` // as in ServerState
+	Notes         []string `json:"notes,omitempty"`          // what the user of a failover should know: connections that end
 }

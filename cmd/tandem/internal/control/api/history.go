@@ -21,6 +21,7 @@ const (
 	EventHook       EventKind = "hook"    // a hook was told something, or could not be told
 	EventWarning    EventKind = "warning" // a warning has begun or ended
 	EventDirector   EventKind = "director"
+	EventDrill      EventKind = "drill" // a drill began, was undone, or ended
 )
 
 // The subjects of events.
@@ -49,9 +50,9 @@ type Event struct {
 
 // A HistoryQuery selects events.
 type HistoryQuery struct {
-	Since   time.Time // zero: no limit
-	Router  string    // only events of this virtual router; empty: of all
-	Service string    // only events of this service and of its servers; empty: of all
+	Since   time.Time `json:"since,omitzero"`    // zero: no limit
+	Router  string    `json:"router,omitempty"`  // only events of this virtual router; empty: of all
+	Service string    `json:"service,omitempty"` // only events of this service and of its servers; empty: of all
 }
 
 // Matches tells whether a query selects an event.

@@ -16,6 +16,10 @@ type PlanRequest struct {
 	// Own asks about the director's own file, even if a reload would not take it because it has not changed since another
 	// configuration was applied.
 	Own bool `json:"own,omitempty"`
+	// Revision asks about a rollback to the revision of this number, and Former about a rollback to the latest revision whose files
+	// have this SHA-256. Only one of File, Revision and Former is given.
+	Revision int    `json:"revision,omitempty"`
+	Former   string `json:"former,omitempty"`
 	// NoProbe leaves the checks of new real servers out.
 	NoProbe bool `json:"no_probe,omitempty"`
 }

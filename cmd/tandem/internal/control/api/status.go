@@ -5,6 +5,7 @@ package api
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -23,8 +24,16 @@ type Status struct {
 	WireWarnings []string `json:"wire_warnings,omitempty"`
 	// ServerWarnings are those of Warnings that follow from failures of real servers.
 	ServerWarnings []string `json:"server_warnings,omitempty"`
+	// GuardWarnings are those of Warnings that are about the paths of advertisements and the witnesses: see paths and track of the
+	// virtual routers.
+	GuardWarnings []string `json:"guard_warnings,omitempty"`
+	// Isolated are the interfaces on which no other machine answers, although a sync group needs them. Each has a warning.
+	Isolated []string `json:"isolated,omitempty"`
 	// Table says why the kernel's IPVS table is not as it should be; absent: it is.
 	Table *TableFault `json:"table,omitempty"`
+	// Drill is the drill under way; absent: there is none. Drills are the last ones of each kind, the latest first.
+	Drill  *DrillUnderWay `json:"drill,omitempty"`
+	Drills []Drill        `json:"drills,omitempty"`
 	// Peer is what the other director of the pair tells; absent: there is no [peer].
 	Peer *Peer `json:"peer,omitempty"`
 }
@@ -73,12 +82,27 @@ type Router struct {
 	DownAdverts   uint8                 `json:"down_adverts"` // intervals after which a silent master counts as gone
 	Carrier       string                `json:"carrier"`      // "track", or "ignore": a missing carrier of the interface is no fault
 	Preempt       bool                  `json:"preempt"`
-	HMAC          *HMAC                 `json:"hmac,omitempty"`  // how advertisements are signed; absent: they are not
-	Paths         []Path                `json:"paths"`           // of the advertisements, with a heartbeat; else empty
-	Asked         *Asked                `json:"asked,omitempty"` // who still answered for the VIPs when the master was silent last; absent: that was never asked
-	Track         []Track               `json:"track"`           // empty: nothing
-	Counters      Counters              `json:"counters"`
-	TwoMasters    TwoMasters            `json:"two_masters"`
+	// PreemptSyncLimit is how long the router waits at most for the other director's connections before it preempts; absent: it does not.
+	PreemptSyncLimit string `json:"preempt_sync_limit,omitempty"` // "1m0s"
+	// PreemptSyncOverruns counts how often that time was over.
+	PreemptSyncOverruns uint64     `json:"preempt_sync_overruns,omitempty"`
+	Waits               *SyncWait  `json:"waits,omitempty"` // absent: it does not wait now
+	HMAC                *HMAC      `json:"hmac,omitempty"`  // how advertisements are signed; absent: they are not
+	Paths               []Path     `json:"paths"`           // of the advertisements, with a heartbeat; else empty
+	Asked               *Asked     `json:"asked,omitempty"` // who still answered for the VIPs when the master was silent last; absent: that was never asked
+	Track               []Track    `json:"track"`           // empty: nothing
+	Counters            Counters   `json:"counters"`
+	TwoMasters          TwoMasters `json:"two_masters"`
+}
+
+// A SyncWait says that a virtual router does not take over from its master before this director has the other one's connections.
+type SyncWait struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // then it takes over all the same
+	Known bool      `json:"known"` // false: Have and Of are not known
+	Have  int       `json:"have"`  // established connections of the other director that this one has
+	Of    int       `json:"of"`
+	Text  string    `json:"text"` // "waits for connections: 180 of 200"
 }
 
 // TwoMasters are the moments in which this router, as master, heard another master that claimed its place.
@@ -168,16 +192,35 @@ type Track struct {
 
 // A Service is an IPVS service, or several that share one pool of real servers.
 type Service struct {
-	Name       string   `json:"name"`
-	Virtual    string   `json:"virtual"` // "192.0.2.100:80", "192.0.2.100:80, 192.0.2.100:8000-8010" or "fwmark 1"
-	Protocol   string   `json:"protocol"`
-	Scheduler  string   `json:"scheduler"`
-	Method     string   `json:"method"`      // of the servers without a method of their own
-	Up         int      `json:"up"`          // servers that are up and neither drained nor disabled
-	QuorumLost bool     `json:"quorum_lost"` // the sorry server serves, if there is one
-	Panic      bool     `json:"panic"`       // too few servers are healthy: all of them get connections
+	Name       string `json:"name"`
+	Virtual    string `json:"virtual"` // "192.0.2.100:80", "192.0.2.100:80, 192.0.2.100:8000-8010" or "fwmark 1"
+	Protocol   string `json:"protocol"`
+	Scheduler  string `json:"scheduler"`
+	Method     string `json:"method"`      // of the servers without a method of their own
+	Up         int    `json:"up"`          // servers that are up and neither drained nor disabled
+	QuorumLost bool   `json:"quorum_lost"` // the sorry server serves, if there is one
+	Panic      bool   `json:"panic"`       // too few servers are healthy: all of them get connections
+	// Quorum is the total weight of healthy servers that is needed, and PanicBelow the share of them below which all servers get
+	// connections. Absent: none is.
+	Quorum     int      `json:"quorum,omitempty"`
+	PanicBelow float64  `json:"panic_below,omitempty"`
 	Stats      Stats    `json:"stats"`
 	Servers    []Server `json:"servers"`
+}
+
+// Serves reports whether new clients reach a server.
+func (s *Service) Serves() bool {
+	return slices.ContainsFunc(s.Servers, func(srv Server) bool { return srv.EffectiveWeight > 0 })
+}
+
+// Pool returns the number of servers that ought to be up: without the sorry server and those that leave.
+func (s *Service) Pool() (n int) {
+	for i := range s.Servers {
+		if srv := &s.Servers[i]; !srv.Sorry && !srv.Leaving {
+			n++
+		}
+	}
+	return n
 }
 
 // A Server is a real server. Health is one of unknown, healthy, unhealthy, unchecked. Weight is the configured one,
@@ -219,6 +262,8 @@ type Unanswered struct {
 	Checked       bool      `json:"checked"`        // its own checks pass
 	// TriedAgain is when it gets new clients again. It is absent if it gets them now.
 	TriedAgain time.Time `json:"tried_again,omitzero"`
+	// Peer is what the other director of the pair says of the server; absent: nothing.
+	Peer *PeerView `json:"peer,omitempty"`
 }
 
 // A Check is one check of a real server. Health is one of unknown, healthy, unhealthy.
@@ -294,4 +339,6 @@ type Failure struct {
 	// Routers and NotRemembered are as in RoutersDone: a command about several can fail for some of them only.
 	Routers       []string `json:"routers,omitempty"`
 	NotRemembered string   `json:"not_remembered,omitempty"`
+	// Unanswered says that the other director of the pair may have carried out the command, or not: its answer did not come.
+	Unanswered bool `json:"unanswered,omitempty"`
 }

@@ -20,10 +20,13 @@ func (ev Start) on(s *State) {
 	s.numbers, s.unread, s.unusable = ev.Numbers, ev.Unread, ev.Unusable
 	s.maintenance = ev.Maintenance
 	s.hooks = newHookState(ev.Hooks)
+	s.drills.last = ev.LastDrills
 	s.adopt(ev.Config)
+	s.adoptSchedule(true)
 	s.tellDirector(configs.HookDirectorStart, "the director has started")
 	s.recordDirector(api.EventDirector, "started", "")
 	s.forgetOverrides()
+	s.endDrills()
 	s.logNumbers(nil)
 	s.logMaintenance(nil)
 	if ev.Origin != nil {
@@ -73,6 +76,7 @@ func (s *State) enact(l Loaded) {
 	before, present := s.numbers, s.maintenance
 	s.numbers, s.maintenance = l.Numbers, l.Maintenance
 	s.adopt(l.Config)
+	s.adoptSchedule(false)
 	if s.filled {
 		s.drain(former, s.draining)
 		s.pruneTable()
@@ -184,6 +188,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	s.adoptHooks()
 	s.adoptTracks()
 	s.adoptSegments()
+	s.adoptSyncWaits()
 	s.marks = s.marks.follow(configs.ProbeRoutes(cfg.Services), cfg.LVS.ProbeMark)
 	s.led = maps.Clone(s.led) // a service that leaves the table now leads nowhere, even if it returns
 	maps.DeleteFunc(s.led, func(r probeRoute, m uint32) bool { return s.marks[r] != m })

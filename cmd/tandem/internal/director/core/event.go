@@ -23,10 +23,11 @@ type Start struct {
 	Numbers     map[string]Number // of the tracked files, by path
 	Maintenance Maintenance
 	// From the state directory:
-	Overrides map[string]Override
-	Standby   []string
-	Drains    Drains
-	Hooks     hooks.Records
+	Overrides  map[string]Override
+	Standby    []string
+	Drains     Drains
+	Hooks      hooks.Records
+	LastDrills []api.Drill // of each kind
 	// Unread are the errors of files in the state directory that could not be read.
 	Unread []string
 	// Unusable is why the state directory cannot be used at all. Empty: it can.
@@ -34,10 +35,10 @@ type Start struct {
 	Origin   *Origin // nil: nothing is known about revisions
 }
 
-// A TableRead is the kernel's table when the director starts.
+// A TableRead is the kernel's table when the director starts, or before a reload.
 type TableRead struct {
 	Entries []lvs.Entry
-	Owned   map[lvs.ServiceID]bool // services that an earlier process added
+	Owned   map[lvs.ServiceID]bool // services that this or an earlier process added
 }
 
 // A Reload is a new configuration without mistakes. The answer says whether it replaces the present one.
@@ -47,6 +48,8 @@ type Reload struct {
 	Config  *configs.Config
 	Numbers map[string]Number
 	Change  *Change // nil: it gets no revision
+	// Found is the kernel's table, read just before. Without it, the servers of new services count as not in the table.
+	Found TableRead
 
 	Maintenance Maintenance
 }
@@ -80,6 +83,7 @@ type ServerOrder struct {
 	Action  api.Action
 	Weight  int
 	Local   bool // not on the other director
+	Drill   bool // see forDrill
 }
 
 // A Failover hands the named virtual routers over to the peer. Without names, it hands over all virtual routers whose master
@@ -110,6 +114,8 @@ type TableDone struct {
 	// Repairs counts the changes of other programs that were undone. Repaired are the first of them, in words.
 	Repairs  int
 	Repaired []string
+	// Replaced are the changes that replaced what another program had set up, in services that became ours.
+	Replaced []lvs.Change
 }
 
 // Connections are the services in the kernel with the numbers of their connections.
@@ -154,11 +160,13 @@ type Effects struct {
 	Election *message.Order // the supervisor numbers it
 	Files    []FileValue
 	Replies  []Reply
+	Drill    *DrillRun // nil: no drill of the schedule begins
 	Question *Question
 	Segments Segments          // nil: unchanged
 	Hooks    []hooks.Run       // to be started
 	Peer     *peermessage.View // for the other director
-	// Draining says whether the connections of draining servers must be counted. It is always set.
+	// Draining says whether connections must be counted: those of draining servers, or all, because one of the directors waits for
+	// the other one's. It is always set.
 	Draining bool
 	// Watch says whether clients' connections must be looked at. It is always set.
 	Watch bool
@@ -224,4 +232,5 @@ type Reply struct {
 	Err     error
 	// NotRemembered is why a restart would forget the command. Empty: it would not.
 	NotRemembered string
+	Notes         []string // of Failover: what its user should know
 }

@@ -18,6 +18,9 @@ import (
 // hooks are run at once, beside the queues of the other hooks, so that no other hook delays them. When all have succeeded, the claim is
 // granted. If one fails, all are run again after a pause, as long as the claim lasts. A claim that ends is forgotten: what
 // was started goes on, and its result counts for nothing.
+//
+// A sync group takes over only if all of its members can. While one of them still hears the master, the master serves, and only a wire
+// between the two directors is cut: nobody is fenced then.
 
 // maxFencePause is the longest pause between two attempts.
 const maxFencePause = time.Minute
@@ -56,6 +59,10 @@ func (s *State) seeClaims() {
 			}
 			continue
 		}
+		if !s.groupCanTakeOver(r) {
+			delete(s.fencings, r.Name)
+			continue
+		}
 		if f == nil || f.claim != is.Claim {
 			f = &fencing{claim: is.Claim, due: s.now}
 			s.fencings[r.Name] = f
@@ -69,6 +76,14 @@ func (s *State) seeClaims() {
 			delete(s.fencings, name)
 		}
 	}
+}
+
+// groupCanTakeOver reports whether no other member of a router's sync group hears a master.
+func (s *State) groupCanTakeOver(r configs.Router) bool {
+	return r.SyncGroup == "" || !slices.ContainsFunc(s.cfg.Routers, func(o configs.Router) bool {
+		is := s.statusOf(o)
+		return o.Name != r.Name && o.SyncGroup == r.SyncGroup && is.Claim == 0 && !is.Ready && is.State != vrrp.Master
+	})
 }
 
 // startFencing runs the hooks of a claim. If a reload has removed them, the claim is granted.
@@ -154,6 +169,9 @@ func (s *State) addGrant(router string, t vrrp.Tracking) vrrp.Tracking {
 
 // fenceNext returns when seeClaims has something to do without an event.
 func (s *State) fenceNext(sooner func(time.Time)) {
+	if s.hooks.leaving != nil {
+		return
+	}
 	for _, f := range s.fencings {
 		sooner(f.due)
 	}

@@ -24,8 +24,34 @@ func fencedPair(t *testing.T) *told {
 	p, _ := tell(t, cfg, nil)
 	p.hang = true
 	p.report(to(vrrp.Backup), "in", "out") // its hook hangs, and delays no fencing
+	p.report(ready(true), "out")
 	p.running = nil
 	return p
+}
+
+func ready(is bool) func(*vrrp.Status) { return func(s *vrrp.Status) { s.Ready = is } }
+
+// TestFencingOfAGroup: while another member of the sync group hears the master, nobody is fenced: the group would not take over.
+func TestFencingOfAGroup(t *testing.T) {
+	p := fencedPair(t)
+	p.report(ready(false), "out")
+	p.want("the other member hears the master", p.report(claim(7), "in"), "")
+	if next := p.s.next(); !next.IsZero() && !next.After(p.now) {
+		t.Errorf("the next step is at %s, it is %s", next, p.now)
+	}
+	p.want("it is silent there too", p.report(ready(true), "out"), "cloud:takeover(in) power:takeover(in)")
+	p.result("power", "no answer")
+	p.report(ready(false), "out")
+	p.now = p.now.Add(10 * time.Second)
+	p.want("it hears the master again", p.step(Tick{}), "")
+	p.running = nil
+	p.want("silent again", p.report(ready(true), "out"), "cloud:takeover(in) power:takeover(in)")
+	p.result("power", "")
+	p.result("cloud", "")
+	if p.granted() != 7 {
+		t.Errorf("granted %d, want 7", p.granted())
+	}
+	p.want("both claim", p.report(claim(9), "in", "out"), "cloud:takeover(in) power:takeover(in)")
 }
 
 func claim(n uint64) func(*vrrp.Status) { return func(is *vrrp.Status) { is.Claim = n } }

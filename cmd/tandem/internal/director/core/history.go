@@ -53,7 +53,7 @@ type HistoryLoaded struct {
 
 func (ev HistoryLoaded) on(s *State) {
 	if s.cfg != nil && !ev.Killed.IsZero() {
-		s.recordDirector(api.EventDirector, "follows a director that did not stop",
+		s.recordDirector(api.EventDirector, history.Followed,
 			"it was killed, or the machine was; its latest event is of "+ev.Killed.Format(time.RFC3339))
 	}
 }
@@ -95,10 +95,10 @@ type historyState struct {
 	since    time.Time // when the first of those that are not written was sent
 	stored   HistoryStored
 	routers  map[string]routerHistory
-	repairs  map[string]uint64 // by interface
-	asked    map[string]uint64 // questions who has the addresses of a silent master, by router
-	reported []warning         // of the election's latest report
-	warnings []warning         // that have begun
+	repairs  map[string]uint64    // by interface
+	asked    map[string]time.Time // the latest question who has the addresses of a silent master, by router
+	reported []warning            // of the election's latest report
+	warnings []warning            // that have begun
 }
 
 func newHistoryState() historyState {

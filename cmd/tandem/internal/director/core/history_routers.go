@@ -26,6 +26,7 @@ type routerHistory struct {
 	offers               bool   // it offers its place
 	offered              string // why it has offered its place; empty: it has not
 	raised               string // why its priority has risen since the last transition; empty: it has not
+	reconfigured         string // to what its configured priority has fallen since the last transition; empty: it has not
 	left                 string // how it has left; empty: it has not
 }
 
@@ -35,7 +36,7 @@ func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookE
 	seen, known := s.history.routers[r.Name]
 	now := routerHistory{
 		reason: is.Reason, master: is.Master, configured: is.Priority, priority: is.EffectivePriority,
-		offers: is.State == vrrp.Master && is.HandingOver, offered: seen.offered, raised: seen.raised,
+		offers: is.State == vrrp.Master && is.HandingOver, offered: seen.offered, raised: seen.raised, reconfigured: seen.reconfigured,
 	}
 	if now.priority < now.configured {
 		now.lowered = s.lowering(r)
@@ -80,7 +81,7 @@ func (s *State) recordRouter(r configs.Router, is vrrp.Status, was configs.HookE
 		}
 		ev.What, ev.Cause = "became "+is.State.String(), s.transitionCause(is, was, seen.master, now)
 		s.record(ev)
-		now.offered, now.raised = "", ""
+		now.offered, now.raised, now.reconfigured = "", "", ""
 	}
 	s.history.routers[r.Name] = now
 }
@@ -102,6 +103,9 @@ func (s *State) recordPriority(ev api.Event, seen routerHistory, now *routerHist
 	switch {
 	case cause == "" && seen.configured != now.configured:
 		cause = fmt.Sprintf("the configured priority is %d instead of %d", now.configured, seen.configured)
+		if now.configured < seen.configured {
+			now.reconfigured = cause
+		}
 	case cause == "" && seen.lowered != "":
 		cause = "over: " + seen.lowered
 	}
@@ -128,6 +132,8 @@ func (s *State) transitionCause(is vrrp.Status, was configs.HookEvent, master ne
 		return fmt.Sprintf("%s; %s had offered its place%s", is.Reason, s.cfg.Name, now.offered)
 	case was == configs.HookMaster && is.State == vrrp.Backup && now.lowered != "":
 		return fmt.Sprintf("%s; %s had priority %d instead of %d, because %s", is.Reason, s.cfg.Name, now.priority, now.configured, now.lowered)
+	case was == configs.HookMaster && is.State == vrrp.Backup && now.reconfigured != "":
+		return is.Reason + "; " + now.reconfigured
 	case is.State == vrrp.Master && now.raised != "" && master.IsValid(): // without a master, any priority would do
 		return is.Reason + "; " + now.raised
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 )
@@ -46,13 +47,13 @@ func (s *State) seeReportedWarnings() {
 func (s *State) recordAnswers() {
 	for _, a := range s.report.Asked {
 		if s.history.asked == nil {
-			s.history.asked = make(map[string]uint64)
+			s.history.asked = make(map[string]time.Time)
 		}
 		// An election that outlives its director reports an old answer again.
-		if a.Count == s.history.asked[a.Name] || s.now.Sub(a.At) > latestReport {
+		if a.At.Equal(s.history.asked[a.Name]) || s.now.Sub(a.At) > latestReport {
 			continue
 		}
-		s.history.asked[a.Name] = a.Count
+		s.history.asked[a.Name] = a.At
 		for _, answer := range a.Answers {
 			s.record(api.Event{
 				Kind: api.EventWarning, On: api.OnRouter, Name: a.Name, What: "asked who has the addresses of the silent master " + a.Master.String(),

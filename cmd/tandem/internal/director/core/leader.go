@@ -14,7 +14,9 @@ func (s *State) adoptLeaders() {
 	}
 	for _, svc := range s.services {
 		for _, srv := range svc.servers {
-			srv.leader = byName[srv.Track] // nil without a Track
+			if srv.leader = byName[srv.Track]; srv.leader != nil { // it is nil without a Track
+				srv.leader.followers = append(srv.leader.followers, serverPlace{svc, srv})
+			}
 		}
 	}
 }
@@ -29,13 +31,18 @@ func (s *State) keptAway(srv *server) (drained, disabled bool) {
 	return drained, disabled
 }
 
-// touchFollowers plans the services again whose servers track a server.
-func (s *State) touchFollowers(leader *server) {
-	for _, svc := range s.services {
-		for _, srv := range svc.servers {
-			if srv.leader == leader {
-				s.touch(svc)
-			}
-		}
+// touchServer plans the service of a server again, and those whose servers track it.
+func (s *State) touchServer(at serverPlace) {
+	s.touch(at.service)
+	for _, follower := range at.server.followers {
+		s.touch(follower.service)
+	}
+}
+
+// release begins the slow start of a server that is no longer kept away, and of those that track it.
+func (s *State) release(srv *server) {
+	srv.released = s.now
+	for _, follower := range srv.followers {
+		follower.server.released = s.now
 	}
 }

@@ -37,12 +37,11 @@ func (s *State) logMaintenance(before Maintenance) {
 			what, cause := "is drained for maintenance", path+" exists"
 			if !is {
 				what, cause = "is no longer drained for maintenance", path+" does not exist any more"
-				srv.released = s.now
+				s.release(srv)
 			}
 			s.log(Info, "server "+what, "server", srv.id, "file", path)
 			s.recordServer(api.EventOrder, srv.id, what, cause)
-			s.touch(svc)
-			s.touchFollowers(srv)
+			s.touchServer(serverPlace{svc, srv})
 		}
 	}
 }

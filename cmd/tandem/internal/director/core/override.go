@@ -31,6 +31,8 @@ type Override struct {
 	By     string `json:"by,omitempty"`
 	// Local says that an operator wanted the order on this director only.
 	Local bool `json:"local,omitempty"`
+	// Drill says that Disabled is of a drill of this director: no operator has disabled the server since.
+	Drill bool `json:"drill,omitempty"`
 }
 
 // keepsAway reports whether new clients are kept away from the server.
@@ -52,9 +54,9 @@ func (o Override) with(action api.Action, weight int) (Override, error) {
 	case api.Undrain:
 		o.Drained = false
 	case api.Disable:
-		o.Disabled = true
+		o.Disabled, o.Drill = true, false
 	case api.Enable:
-		o.Disabled = false
+		o.Disabled, o.Drill = false, false
 	case api.Reset:
 		o.Weight = nil
 	case api.SetWeight:
@@ -72,13 +74,13 @@ func (o Override) with(action api.Action, weight int) (Override, error) {
 func (o Override) Note(configured int) string {
 	var words []string
 	if o.Disabled {
-		words = append(words, "disabled by command")
+		words = append(words, history.DisabledNote)
 	}
 	if o.Drained {
-		words = append(words, "drained by command")
+		words = append(words, history.DrainedNote)
 	}
 	if o.Weight != nil {
-		words = append(words, fmt.Sprintf("weight %d by command instead of %d", *o.Weight, configured))
+		words = append(words, fmt.Sprintf("%s instead of %d", history.WeightNote(*o.Weight), configured))
 	}
 	return strings.Join(words, "; ")
 }
@@ -103,12 +105,22 @@ func (ev ServerOrder) on(s *State) {
 		srv = s.services[i].servers[j]
 		now, err = s.overrides[srv.id].with(ev.Action, ev.Weight)
 	}
+	if err == nil && ev.Drill {
+		var idle bool
+		if idle, err = s.forDrill(&ev, srv, &now); idle {
+			s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Server: srv.id})
+			return
+		}
+	}
 	if err != nil {
 		s.out.Replies = append(s.out.Replies, Reply{Request: ev.Request, Err: err})
 		return
 	}
 	if now.Local = ev.Local && s.peer.on; !now.Local && (s.peer.on || now.Number > 0) {
 		now.Number, now.By = s.nextNumber(srv.id), s.cfg.Name
+		if ev.Drill && ev.Action == api.Enable {
+			now.Number = s.overrides[srv.id].justAfter()
+		}
 	}
 	s.peer.urgent = s.peer.on
 	all := maps.Clone(s.overrides)
@@ -120,7 +132,7 @@ func (ev ServerOrder) on(s *State) {
 		delete(all, srv.id)
 	}
 	if s.overrides[srv.id].keepsAway() && !now.keepsAway() {
-		srv.released = s.now
+		s.release(srv)
 	}
 	s.overrides = all
 	s.store(OverridesFile, all)
@@ -129,12 +141,14 @@ func (ev ServerOrder) on(s *State) {
 	if ev.Action == api.SetWeight {
 		what += fmt.Sprintf(" %d", ev.Weight)
 	}
+	if ev.Drill {
+		what += " for a drill"
+	}
 	if now.Local {
 		what += " on this director only"
 	}
 	s.record(api.Event{Kind: api.EventOrder, On: api.OnServer, Name: srv.id, What: what, Cause: ordered(ev.By), By: ev.By})
-	s.touch(s.services[i])
-	s.touchFollowers(srv)
+	s.touchServer(serverPlace{s.services[i], srv})
 	s.answerLater(Reply{Request: ev.Request, Server: srv.id}, OverridesFile, true)
 	if s.peer.on && !now.Local {
 		s.waiting[len(s.waiting)-1].number = now.Number

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
@@ -28,12 +29,14 @@ type PeerHalf struct {
 	Up      bool
 	Since   time.Time // of Up
 	Problem string    // why it is not up
+	Fault   message.Fault
 }
 
 // A PeerChannel is a change of the channel to the other director. The times are filled in.
 type PeerChannel struct {
 	To, From      PeerHalf
 	Name, Version string // of the other director; empty: not known yet
+	Can           []message.Ability
 	Refused       uint64 // connections from others
 	Refusal       string // the latest of them
 }
@@ -45,11 +48,14 @@ type PeerHeard struct {
 }
 
 // A PeerDrift is what differs between the configurations of both directors.
-type PeerDrift struct{ All []Difference }
+type PeerDrift struct {
+	All      []Difference
+	Preempts map[string]bool // for the name of each virtual router of the other director: whether it preempts there
+}
 
-// A Difference is something that differs in the configurations.
+// A Difference is something that the two directors of a pair should have in common and have not, or the other way round.
 type Difference struct {
-	Wrong bool // the pair does not work with it
+	Wrong bool // the pair does not work with it; otherwise it works, but probably not as intended
 	Text  string
 }
 
@@ -61,9 +67,12 @@ type peerState struct {
 	channel    PeerChannel
 	heardAt    time.Time
 	skew       message.Skew
-	view       *message.View            // the latest; nil: none yet
-	orders     map[string]message.Order // of view, by server
+	view       *message.View             // the latest; nil: none yet
+	orders     map[string]message.Order  // of view, by server
+	seen       map[string]message.Server // of view, by name
+	sent       [2]sentConfigs            // taken, refused
 	drift      []Difference
+	preempts   map[string]bool // as in PeerDrift
 
 	servers map[string]serverPlace // by name
 	unknown map[string]uint64      // the numbers of orders that cannot be carried out here
@@ -157,16 +166,17 @@ func (ev PeerHeard) on(s *State) {
 	if v == nil {
 		return
 	}
-	p.view, p.orders = v, make(map[string]message.Order, len(v.Orders))
+	p.view, p.orders, p.seen = v, make(map[string]message.Order, len(v.Orders)), ByName(v.Servers)
 	for _, o := range v.Orders {
 		p.orders[o.Server] = o
 	}
+	s.countThere(v)
 	s.mergeOrders()
 }
 
 func (ev PeerDrift) on(s *State) {
 	if s.peer.on {
-		s.peer.drift = ev.All
+		s.peer.drift, s.peer.preempts = ev.All, ev.Preempts
 	}
 }
 
@@ -181,7 +191,7 @@ func (s *State) peerName() string {
 // concernsPeer marks the view for the other director as stale, if an event may change it.
 func (s *State) concernsPeer(ev Event) {
 	switch ev.(type) {
-	case PeerChannel, PeerDrift, PeerHeard, Tick, Connections, HistoryStored, Stored:
+	case PeerChannel, PeerConfig, PeerDrift, PeerHeard, Tick, Connections, HistoryStored, Stored:
 	default:
 		s.peer.stale = true
 	}
@@ -204,7 +214,7 @@ func (s *State) emitPeer() {
 		return
 	}
 	p.urgent, p.stale, p.sentAt, p.behind = false, false, s.now, behind
-	v := &message.View{Routers: s.peerRouters(), Behind: behind, Trouble: message.Text(s.trouble)}
+	v := &message.View{Routers: s.peerRouters(), Behind: behind, Trouble: message.Text(s.trouble), Counted: s.tellsConnections()}
 	v.Servers, v.ServersLeft = s.peerServers()
 	v.Orders, v.OrdersLeft = s.peerOrders()
 	s.out.Peer = v
@@ -221,7 +231,7 @@ func (s *State) peerNext(sooner func(time.Time)) {
 	if !p.on {
 		return
 	}
-	if p.stale {
+	if p.stale && s.filled {
 		sooner(s.peerDue())
 	}
 	if since, why := p.lost(); why != "" && s.now.Sub(since) < peerGrace {
@@ -230,12 +240,14 @@ func (s *State) peerNext(sooner func(time.Time)) {
 }
 
 func (s *State) peerRouters() (all []message.Router) {
+	waits := s.peerWaits()
 	for _, r := range s.report.Routers {
 		if len(all) == message.MaxRouters {
 			break
 		}
 		all = append(all, message.Router{
 			Name: r.Name, Family: r.Family, State: r.State.String(), Priority: r.EffectivePriority, Standby: r.Standby, Since: r.Since,
+			Waits: waits[r.Name],
 		})
 	}
 	return all
@@ -248,7 +260,11 @@ func (s *State) peerServers() (all []message.Server, left int) {
 				left++
 				continue
 			}
-			all = append(all, seen(svc, srv))
+			is := seen(svc, srv)
+			if s.tellsConnections() {
+				is.Established = s.syncs.here.servers[srv.id]
+			}
+			all = append(all, is)
 		}
 	}
 	return all, left
@@ -265,7 +281,19 @@ func seen(svc *service, srv *server) message.Server {
 	case srv.verdict.Health != healthcheck.Healthy:
 		is.Health = srv.verdict.Health.String()
 	}
+	if n := srv.outlier.named; n != nil {
+		is.Unanswered = &message.Unanswered{Connections: n.Unanswered, OthersPercent: n.OthersPercent, Since: n.Since}
+	}
 	return is
+}
+
+// ByName returns the real servers of a view by their names.
+func ByName(servers []message.Server) map[string]message.Server {
+	all := make(map[string]message.Server, len(servers))
+	for _, srv := range servers {
+		all[srv.Name] = srv
+	}
+	return all
 }
 
 // A Peer is what is known about the other director.
@@ -275,9 +303,24 @@ type Peer struct {
 	LostAt  time.Time // since when
 	HeardAt time.Time
 	Skew    message.Skew
-	View    *message.View // the latest; nil: none yet
+	View    *message.View             // the latest; nil: none yet
+	Seen    map[string]message.Server // the real servers of View by their names
 	Drift   []Difference
-	Orders  []OrderDifference
+	// Preempts are as in PeerDrift.
+	Preempts map[string]bool
+	Orders   []OrderDifference
+}
+
+// Sees returns what the other director says of a real server. nil: nothing, or what it said is old.
+func (p *Peer) Sees(server string) *api.PeerView {
+	if p == nil || p.Lost != "" {
+		return nil
+	}
+	is, told := p.Seen[server]
+	if !told {
+		return nil
+	}
+	return &api.PeerView{Name: p.Channel.Name, Health: cmp.Or(is.Health, healthcheck.Healthy.String()), Reason: is.Reason, Unanswered: is.Unanswered != nil}
 }
 
 // showPeer returns what is known about the other director. It never changes.
@@ -286,7 +329,7 @@ func (s *State) showPeer() *Peer {
 	if !p.on {
 		return nil
 	}
-	is := &Peer{Channel: p.channel, HeardAt: p.heardAt, Skew: p.skew, View: p.view, Drift: p.drift, Orders: s.orderDifferences()}
+	is := &Peer{Channel: p.channel, HeardAt: p.heardAt, Skew: p.skew, View: p.view, Seen: p.seen, Drift: p.drift, Preempts: p.preempts, Orders: s.orderDifferences()}
 	is.LostAt, is.Lost = p.lost()
 	return is
 }

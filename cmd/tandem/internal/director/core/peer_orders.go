@@ -72,12 +72,12 @@ func (s *State) mergeOrders() {
 			continue
 		}
 		if was.keepsAway() && !now.keepsAway() {
-			at.server.released = s.now
+			s.release(at.server)
 		}
 		what, by := now.words(at.server.Weight), o.By
 		s.log(Info, "ordered on the other director", "server", o.Server, "order", what, "director", by)
 		s.recordServer(api.EventOrder, o.Server, "is "+what, "an operator ordered it on "+by)
-		s.touch(at.service)
+		s.touchServer(at)
 	}
 	p.unknown = unknown
 	if all != nil {
@@ -155,6 +155,9 @@ func (s *State) peerReply(w *waitingReply) (is PeerReply, done bool) {
 	return is, true
 }
 
+// OrderComing is the Why of a difference that ends by itself.
+const OrderComing = "the later order is on its way"
+
 // An OrderDifference is a real server about which the directors have different orders.
 type OrderDifference struct {
 	Server, Here, There, Why string
@@ -204,7 +207,7 @@ func (s *State) orderDifferences() (all []OrderDifference) {
 		case !p.both():
 			d.Why = "the channel is lost: the later order is sent when it is back"
 		default:
-			d.Why = "the later order is on its way"
+			d.Why = OrderComing
 		}
 		all = append(all, d)
 	}

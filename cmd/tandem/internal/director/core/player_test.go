@@ -9,7 +9,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	peermessage "github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -27,6 +29,10 @@ type player struct {
 	// refused are the services that the kernel refuses. It accepts all others.
 	refused map[string]bool
 	disk    string // why it cannot be written; empty: it can
+	// told is the latest view for the other director, and recorded are the events of the history.
+	told     *peermessage.View
+	recorded []api.Event
+	counting bool // connections are counted
 }
 
 func newPlayer(log hclog.Logger) *player {
@@ -68,6 +74,13 @@ func (p *player) step(now time.Time, events ...Event) (first Effects, reply Repl
 		for _, r := range out.Replies {
 			reply = r
 		}
+		if out.Peer != nil {
+			p.told = out.Peer
+		}
+		if out.History != nil {
+			p.recorded = append(p.recorded, out.History.Events...)
+		}
+		p.counting = out.Draining
 	}
 	p.is.Tracking = maps.Clone(p.s.tracking)
 	return first, reply

@@ -67,6 +67,11 @@ func (s *State) Rehearse(now time.Time) (*Rehearsal, error) {
 		copied.running = maps.Clone(f.running)
 		c.fencings[name] = &copied
 	}
+	c.syncs.waits = make(map[witnessOwner]*syncWait, len(s.syncs.waits))
+	for owner, w := range s.syncs.waits {
+		copied := *w
+		c.syncs.waits[owner] = &copied
+	}
 	return &Rehearsal{now: now, copied: &c, before: s.prospect()}, nil
 }
 
@@ -94,7 +99,7 @@ func (svc *service) clone() *service {
 	c.judge, c.shown, c.servers = nil, nil, make([]*server, 0, len(svc.servers))
 	for _, srv := range svc.servers {
 		copied := *srv
-		copied.status, copied.inherited = slices.Clone(srv.status), slices.Clone(srv.inherited)
+		copied.status, copied.inherited, copied.followers = slices.Clone(srv.status), slices.Clone(srv.inherited), nil
 		c.servers = append(c.servers, &copied)
 	}
 	if svc.sorry != nil {
@@ -126,13 +131,15 @@ func (s *State) prospect() Prospect {
 // Before returns what the director wants now.
 func (r *Rehearsal) Before() Prospect { return r.before }
 
-// Reload returns what the director would want after a reload. It may be called once. Settings that cannot change while the
+// Reload returns what the director would want after a reload, if the kernel's table is as found. It may be called once. Settings that cannot change while the
 // director runs are returned in fixed, and taken as they are now: a real reload would refuse the configuration.
-func (r *Rehearsal) Reload(cfg *configs.Config, numbers map[string]Number, present Maintenance) (after Prospect, fixed []FixedSetting) {
+func (r *Rehearsal) Reload(
+	cfg *configs.Config, numbers map[string]Number, present Maintenance, found TableRead,
+) (after Prospect, fixed []FixedSetting) {
 	fixed = fixedSettings(r.before.Config, cfg)
 	if len(fixed) > 0 {
 		cfg = keepFixed(r.before.Config, cfg)
 	}
-	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers, Maintenance: present})
+	r.copied.Step(r.now, Reload{Config: cfg, Numbers: numbers, Maintenance: present, Found: found})
 	return r.copied.prospect(), fixed
 }

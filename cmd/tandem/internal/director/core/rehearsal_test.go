@@ -83,7 +83,7 @@ func TestARehearsalIsTheReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, fixed := r.Reload(other(), nil, nil)
+	after, fixed := r.Reload(other(), nil, nil, TableRead{})
 	if !reflect.DeepEqual(s, untouched) {
 		t.Errorf("the rehearsal has changed the state:\n%+v\nwant\n%+v", s, untouched)
 	}
@@ -105,7 +105,7 @@ func TestARehearsalOfTheSameFileChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, _ := r.Reload(lively(), nil, nil); !reflect.DeepEqual(after, r.Before()) {
+	if after, _ := r.Reload(lively(), nil, nil, TableRead{}); !reflect.DeepEqual(after, r.Before()) {
 		t.Errorf("got\n%+v, want\n%+v", after, r.Before())
 	}
 }
@@ -118,7 +118,7 @@ func TestARehearsalSharesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	var group sync.WaitGroup
-	group.Go(func() { r.Reload(other(), nil, nil) })
+	group.Go(func() { r.Reload(other(), nil, nil, TableRead{}) })
 	s.Step(seconds(3), append(both(down, up), Verdict{ID: "script /bin/uplink", Status: healthcheck.TargetStatus{Health: down}},
 		Report{message.Report{Routers: []vrrp.Status{{Name: "on-eth0", Interface: "eth0", State: vrrp.Backup}}}},
 		ServerOrder{Request: 2, Server: second, Action: api.Drain})...)
@@ -133,7 +133,7 @@ func TestARehearsalNamesWhatCannotChange(t *testing.T) {
 	}
 	cfg := other()
 	cfg.Control.Socket, cfg.State.Dir, cfg.Log.Format, cfg.Election.Realtime = "/run/elsewhere.sock", "/elsewhere", "json", true
-	after, fixed := r.Reload(cfg, nil, nil)
+	after, fixed := r.Reload(cfg, nil, nil, TableRead{})
 	want := []FixedSetting{
 		{"control.socket", "", "/run/elsewhere.sock"}, {"state.dir", "", "/elsewhere"}, {"log.format", "", "json"}, {"election.realtime", "false", "true"},
 	}
@@ -157,7 +157,7 @@ var neverChanged = []string{
 // TestWhatARehearsalShares: every map, pointer and list of a State is copied, emptied, or known to be replaced as a whole.
 func TestWhatARehearsalShares(t *testing.T) {
 	s := liven()
-	s.witnesses["on-eth0"] = witnessState{lost: true}
+	s.witnesses[witnessOwner{router: "on-eth0"}] = witnessState{lost: true}
 	s.fencings["on-eth0"] = &fencing{running: map[uint64]hooks.Run{1: {}}}
 	s.fenceRuns = []hooks.Run{{}}
 	s.services[0].servers[1].leader = s.services[0].servers[0]

@@ -155,7 +155,10 @@ func (s *State) endDrains(rows []lvs.Row) {
 	}
 }
 
-func (ev Connections) on(s *State) { s.endDrains(ev.Rows) }
+func (ev Connections) on(s *State) {
+	s.endDrains(ev.Rows)
+	s.countHere(ev.Rows)
+}
 
 // departedServices returns the services that were removed and still drain.
 func (s *State) departedServices() (all []Departed) {

@@ -224,6 +224,7 @@ func (s *State) seeProposal() {
 func (s *State) load(ev Reload, next revision.State, fresh bool) {
 	s.reloads.Done++
 	was := s.cfg.SHA256
+	s.find(ev.Found, ev.Config)
 	s.enact(Loaded{ev.Config, ev.Numbers, ev.Maintenance})
 	for _, w := range ev.Config.Warnings {
 		s.log(Warn, "configuration", "warning", w.Error())
@@ -330,14 +331,15 @@ func (s *State) seeConfirmation() {
 	if r.is.Waiting == nil || s.now.Before(r.until) {
 		return
 	}
-	r.back++
 	if err := s.rollBack(revision.Unattended, "nobody confirmed it until "+r.until.Format(time.RFC3339)); err != nil {
 		s.log(Error, "failed to roll back", "error", err)
 		s.recordDirector(api.EventReload, "failed to roll back the configuration", err.Error())
 		r.ended = err.Error()
 		r.is.Waiting, r.until = nil, time.Time{}
 		s.storeRevisions(r.is)
+		return
 	}
+	r.back++
 }
 
 // rollBack puts the former revision into force instead of the one that waits for confirmation.

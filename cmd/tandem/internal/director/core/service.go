@@ -58,7 +58,8 @@ type server struct {
 
 	outlier outlier
 
-	leader *server // that it tracks; nil: none
+	leader    *server       // that it tracks; nil: none
+	followers []serverPlace // that track it
 
 	zeroSince time.Time // since when it has weight 0, if the service has a limit for that; zero: it has another weight
 	expired   bool      // it has left the table for that
@@ -298,27 +299,32 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		in.Sorry = svc.Sorry.In(virtual)
 	}
 	for _, srv := range svc.servers {
-		m := lvs.Member{Server: srv.In(virtual), Input: lvs.WeightInput{
-			Configured: srv.Weight, Health: s.health(svc, srv), UpSince: later(srv.upSince, srv.released),
-		}}
-		if srv.inherited != nil && srv.inherited[i] != missing {
-			m.Input.KernelWeight, m.Input.InKernel = srv.inherited[i], true
-		}
-		if svc.checks(srv) {
-			advise(&m.Input, srv.verdict.Advice)
-		}
+		m := lvs.Member{Server: srv.In(virtual), Input: s.weightInput(svc, srv, i)}
 		if n := srv.outlier.named; n != nil && n.Out {
 			m.Input.Draining = true
 		}
-		s.overrides[srv.id].apply(&m.Input)
-		drained, disabled := s.keptAway(srv)
-		m.Input.Draining, m.Input.Disabled = m.Input.Draining || drained, m.Input.Disabled || disabled
 		m.Input.ZeroSince = s.atZero(svc, srv, m.Input)
 		in.Members = append(in.Members, m)
 	}
 	for _, d := range s.draining[virtual.ServiceID] {
 		in.Members = append(in.Members, lvs.Member{Server: d.server, Input: lvs.WeightInput{Draining: true}})
 	}
+	return in
+}
+
+// weightInput returns what decides the weight of a server in one of a service's virtuals, except for what its clients'
+// connections say about it, and for the limit of its time at weight 0.
+func (s *State) weightInput(svc *service, srv *server, i int) lvs.WeightInput {
+	in := lvs.WeightInput{Configured: srv.Weight, Health: s.health(svc, srv), UpSince: later(srv.upSince, srv.released)}
+	if srv.inherited != nil && srv.inherited[i] != missing {
+		in.KernelWeight, in.InKernel = srv.inherited[i], true
+	}
+	if svc.checks(srv) {
+		advise(&in, srv.verdict.Advice)
+	}
+	s.overrides[srv.id].apply(&in)
+	drained, disabled := s.keptAway(srv)
+	in.Draining, in.Disabled = in.Draining || drained, in.Disabled || disabled
 	return in
 }
 

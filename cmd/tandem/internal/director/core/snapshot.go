@@ -26,6 +26,10 @@ type Snapshot struct {
 	Silent    bool     // no real server answers
 	CutOff    bool     // no other machine answers either
 	Unfenced  []string // why routers do not take over from a silent master, in sentences
+	SyncWaits []SyncWait
+	// SyncOverruns counts for each virtual router with preempt = "synced" how often preempt_sync_limit was over.
+	SyncOverruns map[string]uint64
+
 	Isolated  []string // interfaces on which no other machine answers, although a sync group needs them
 	Unready   bool     // the first results have not come yet
 	AllDown   bool     // each server that is checked has been unhealthy for so long that even a master steps back
@@ -37,6 +41,7 @@ type Snapshot struct {
 	StateDir  StateDir
 	Departed  []Departed // services that were removed and drain
 	Revisions Revisions
+	Drills    Drills
 	Peer      *Peer // nil: there is no channel to the other director
 }
 
@@ -88,7 +93,9 @@ func (s *State) Snapshot(now time.Time) *Snapshot {
 		Silent: s.silence.on, CutOff: s.silence.cutOff, Unready: !s.readiness.ready, AllDown: s.stepsBackForServers && !s.silence.on,
 		Unfenced: s.fenceTrouble(), Isolated: s.isolated(), Trouble: s.trouble, Refused: s.refused,
 		Sync: s.sync, Settings: s.settings, StateDir: s.stateDir(now), Departed: s.departedServices(), Revisions: s.shownRevisions(),
+		SyncWaits: s.SyncWaits(), SyncOverruns: s.syncOverruns(),
 		Hooks:    s.hooks.queue.Stats(),
+		Drills:   s.shownDrills(),
 		Peer:     s.showPeer(),
 		Services: make([]*Service, 0, len(s.services)),
 	}

@@ -27,6 +27,7 @@ type handOver struct {
 	offered  bool   // the routers were told to hand over
 	sequence uint64 // the order that the election must carry out before the routers hand over
 	begun    map[string]bool
+	notes    []string
 	deadline time.Time // of the present phase
 }
 
@@ -84,6 +85,10 @@ func (ev Failover) on(s *State) {
 		h.names = append(h.names, r.Name)
 	}
 	s.recordRouters(h.names, "must hand over", ev.By)
+	h.notes = s.handOverNotes(h.names)
+	for _, n := range h.notes {
+		s.log(Warn, "hands over, although the other director waits for connections", "reason", n)
+	}
 	// A router that was in standby already may be master because its peer died. It hands over again.
 	s.standBy(h.names, false)
 	h.sequence = s.nextOrder()
@@ -148,7 +153,7 @@ func (s *State) continueHandOver() {
 		errs = append(errs, fmt.Errorf("the hand-over of %s was interrupted: see tandem status", listed(unsettled)))
 	}
 	s.standBy(slices.Concat(refused, unsettled), false)
-	s.answerLater(Reply{Request: h.request, Routers: handed, Err: errors.Join(errs...)}, StandbyFile, false)
+	s.answerLater(Reply{Request: h.request, Routers: handed, Err: errors.Join(errs...), Notes: h.notes}, StandbyFile, false)
 	queued := s.queued
 	s.queued = nil
 	for _, ev := range queued {

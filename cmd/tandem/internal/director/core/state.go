@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/configs"
@@ -42,16 +41,19 @@ type State struct {
 	asked               Segments
 	askSegments         bool // the segments to ask about are new
 
-	filled     bool // the kernel's table has been read
-	wanted     map[lvs.ServiceID]lvs.Entry
-	refill     bool // the next table is a full one
-	generation uint64
-	confirmed  uint64 // the kernel has this generation
-	trouble    string // why the kernel's table is not as it should be
-	refused    map[lvs.ServiceID]Refusal
-	unread     []string // errors of the files that could not be read when the director started
-	unusable   string   // why the state directory cannot be used
-	unowned    string   // why the file of our own services could not be written
+	filled   bool                   // the kernel's table has been read
+	replaced map[lvs.ServiceID]bool // services of which it was told at the start, or at a reload, that they are replaced
+	// replacedUntil is the generation of the table that replaces them.
+	replacedUntil uint64
+	wanted        map[lvs.ServiceID]lvs.Entry
+	refill        bool // the next table is a full one
+	generation    uint64
+	confirmed     uint64 // the kernel has this generation
+	trouble       string // why the kernel's table is not as it should be
+	refused       map[lvs.ServiceID]Refusal
+	unread        []string // errors of the files that could not be read when the director started
+	unusable      string   // why the state directory cannot be used
+	unowned       string   // why the file of our own services could not be written
 
 	marks       probeMarks
 	marked      uint64 // the generation of the table with the services of the marks
@@ -77,11 +79,11 @@ type State struct {
 	maintenance Maintenance
 	retrack     map[string]bool // routers whose tracks have changed
 	tracking    map[string]vrrp.Tracking
-	tracked     bool                    // tracking has been computed once
-	witnesses   map[string]witnessState // by router
-	fencings    map[string]*fencing     // by router
-	fenceRuns   []hooks.Run             // to be started
-	lastFence   uint64                  // counts the runs
+	tracked     bool // tracking has been computed once
+	witnesses   map[witnessOwner]witnessState
+	fencings    map[string]*fencing // by router
+	fenceRuns   []hooks.Run         // to be started
+	lastFence   uint64              // counts the runs
 
 	// Clients' connections:
 	clients     map[netip.AddrPort]*service // by virtual, if its servers can be compared
@@ -94,6 +96,9 @@ type State struct {
 	history   historyState
 	revisions revisionState
 	peer      peerState
+	syncs     syncState
+	drills    drillState
+	scheduled drillSchedule
 
 	readiness         readiness
 	troubleSince      time.Time // when trouble began or ended
@@ -115,7 +120,7 @@ func New() *State {
 	return &State{
 		wanted: make(map[lvs.ServiceID]lvs.Entry), ramping: make(map[*service]bool),
 		probed: make(map[string]healthcheck.TargetStatus), retrack: make(map[string]bool),
-		witnesses: make(map[string]witnessState), fencings: make(map[string]*fencing),
+		witnesses: make(map[witnessOwner]witnessState), fencings: make(map[string]*fencing),
 		hooks: newHookState(nil), history: newHistoryState(),
 	}
 }
@@ -144,9 +149,12 @@ func (s *State) settle() {
 	s.seeReady()
 	s.seeWitnesses()
 	s.seeClaims()
+	s.seeSyncWaits()
 	s.seeAllDown()
 	s.seeTrouble()
 	s.seeTraffic()
+	s.forgetDrill()
+	s.seeSchedule()
 	for svc := range s.ramping {
 		if !svc.next.After(s.now) {
 			s.touch(svc)
@@ -162,7 +170,7 @@ func (s *State) settle() {
 	s.emitElection()
 	s.emitPeer()
 	s.answerCommands()
-	s.out.Draining = len(s.draining) > 0
+	s.out.Draining = len(s.draining) > 0 || s.countsConnections()
 	s.out.Next = s.next()
 }
 
@@ -263,10 +271,7 @@ func (ev TableRead) on(s *State) {
 		return
 	}
 	s.filled, s.refill = true, true
-	for _, c := range lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned) {
-		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
-		s.recordDirector(api.EventRepair, "replaces what another program has set up in the IPVS table", c.String())
-	}
+	s.replaced = s.tellReplaced(lvs.Replaced(ev.Entries, s.cfg.Entries(), ev.Owned))
 	here := s.configured()
 	for _, e := range ev.Entries {
 		if _, ok := here[e.ServiceID]; ok || ev.Owned[e.ServiceID] {
@@ -317,6 +322,9 @@ func (s *State) next() time.Time {
 	}
 	s.witnessNext(sooner)
 	s.fenceNext(sooner)
+	s.syncNext(sooner)
+	s.drillNext(sooner)
+	s.scheduleNext(sooner)
 	for _, all := range s.draining {
 		for _, d := range all {
 			sooner(d.until)

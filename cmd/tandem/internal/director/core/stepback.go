@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -91,6 +92,12 @@ func (ev TableDone) on(s *State) {
 		s.retrackAll()
 	}
 	s.trouble = ev.Problem
+	if len(ev.Replaced) > 0 || ev.Problem == "" || len(ev.Refused) > 0 { // the table was read
+		s.tellReplaced(ev.Replaced)
+		if ev.Generation >= s.replacedUntil {
+			s.replaced = nil
+		}
+	}
 	s.recordTableRepairs(ev)
 	if ev.Problem != "" && len(ev.Refused) == 0 {
 		return // the state of the kernel's table is not known
@@ -102,6 +109,22 @@ func (ev TableDone) on(s *State) {
 			s.led, s.recheck = led, true
 		}
 	}
+}
+
+// tellReplaced tells what of another program is replaced, and returns the services. The table that replaces it repeats what was
+// told when the director started, or at the reload, so this leaves it out.
+func (s *State) tellReplaced(all []lvs.Change) map[lvs.ServiceID]bool {
+	told := make(map[lvs.ServiceID]bool)
+	for _, c := range all {
+		id := c.Service.ServiceID.Canonical()
+		if s.replaced[id] {
+			continue
+		}
+		told[id] = true
+		s.log(Warn, "replacing what another program has set up in the IPVS table", "change", c.String())
+		s.recordDirector(api.EventRepair, "replaces what another program has set up in the IPVS table", c.String())
+	}
+	return told
 }
 
 // showRefused stores the refused services. A service whose refusal has begun or ended is shown anew.

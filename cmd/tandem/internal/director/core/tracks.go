@@ -173,10 +173,10 @@ func (s *State) followTracks() {
 			now[t.Router] = combineTracking(now[t.Router], s.tracks[i])
 		}
 	}
-	for name := range s.retrack {
+	for _, name := range slices.Sorted(maps.Keys(s.retrack)) { // they are logged in the same order each time
 		now[name] = s.addIsolation(name, s.stepBack(now[name]))
 		if i := slices.IndexFunc(s.cfg.Routers, func(r configs.Router) bool { return r.Name == name }); i >= 0 {
-			now[name] = s.addGrant(name, s.addWitness(s.cfg.Routers[i], now[name]))
+			now[name] = s.addSync(s.cfg.Routers[i], s.addGrant(name, s.addWitness(s.cfg.Routers[i], now[name])))
 		}
 	}
 	s.retrack = make(map[string]bool)
@@ -186,7 +186,9 @@ func (s *State) followTracks() {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(now)) {
-		if is, was := now[name], s.tracking[name]; was != is && !first {
+		is, was := now[name], s.tracking[name]
+		was.Unsynced = is.Unsynced // this has lines of its own
+		if was != is && !first {
 			s.log(Info, "tracking changed", "router", name, "priority-delta", is.Delta, "unclear", is.Unclear, "fault", is.Fault)
 		}
 	}

@@ -207,10 +207,7 @@ func (s *State) nameOutlier(svc *service, srv *server, f traffic.Finding) {
 	}
 	o.named, svc.shown = &Unanswered{Finding: f, Checked: svc.checks(srv)}, nil
 	if first {
-		s.log(Warn, "server does not answer clients", "server", srv.id, "unanswered-connections", f.Unanswered,
-			"others-answered-percent", f.OthersPercent, "checked", svc.checks(srv))
-		s.recordServer(api.EventVerdict, srv.id, "does not answer clients", fmt.Sprintf(
-			"%d connections without an answer, while the other servers answered %d %%", f.Unanswered, f.OthersPercent))
+		s.sayUnanswered(srv, o.named)
 	}
 	if (first || again) && svc.Outlier == configs.OutlierWeightZero && s.expendable(svc, srv) {
 		o.penalty = min(max(firstPenalty, 2*o.penalty), maxPenalty)
@@ -225,18 +222,36 @@ func (s *State) nameOutlier(svc *service, srv *server, f traffic.Finding) {
 	}
 }
 
-// expendable tells whether a service can do without the new clients of one more server.
+// sayUnanswered logs and records that a server does not answer clients, and what the other director says of it.
+func (s *State) sayUnanswered(srv *server, is *Unanswered) {
+	args := []any{"server", srv.id, "unanswered-connections", is.Unanswered, "others-answered-percent", is.OthersPercent, "checked", is.Checked}
+	cause := fmt.Sprintf("%d connections without an answer, while the other servers answered %d %%", is.Unanswered, is.OthersPercent)
+	if there := s.showPeer().Sees(srv.id).Words(is.Checked); there != "" {
+		args, cause = append(args, "peer", there), cause+"; "+there
+	}
+	s.log(Warn, "server does not answer clients", args...)
+	s.recordServer(api.EventVerdict, srv.id, "does not answer clients", cause)
+}
+
+// expendable tells whether a service can do without the new clients of one more server. The limit is a share of the servers in
+// service: those that get new clients, and those that would get them if they had not been taken out. A server that is away for
+// another reason serves nobody, so it does not raise the limit.
 func (s *State) expendable(svc *service, srv *server) bool {
-	out, serving := 1, 0
+	out, inService, others := 1, 1, 0
 	for _, other := range svc.servers {
 		switch o := other.outlier; {
+		case other == srv:
 		case o.named != nil && o.named.Out:
 			out++
-		case other != srv && !o.serves.IsZero():
-			serving++
+			if weight, _ := lvs.Weight(s.weightInput(svc, other, 0)); weight > 0 {
+				inService++
+			}
+		case !o.serves.IsZero():
+			inService++
+			others++
 		}
 	}
-	if serving == 0 || out*configs.MinOutlierServers > len(svc.servers) {
+	if others == 0 || out*configs.MinOutlierServers > inService {
 		return false
 	}
 	in := s.poolInput(svc, 0, svc.pool.State)

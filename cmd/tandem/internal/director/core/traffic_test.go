@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
@@ -191,6 +193,92 @@ func TestLimitsOfOutliers(t *testing.T) {
 		}
 		if strings.Count(unansweredServers(s), "others") != len(c.silent) {
 			t.Errorf("%d servers, %v silent: named %s", c.servers, c.silent, unansweredServers(s))
+		}
+	}
+}
+
+// The third is one of the servers in service: a server that is away for another reason does not raise the limit.
+func TestLimitOfOutliersInService(t *testing.T) {
+	const servers = 9
+	fails := func(s *State, id string) { s.Step(noon, is(id, down)) }
+	disabled := func(s *State, id string) { s.Step(noon, ServerOrder{Server: id, Action: api.Disable}) }
+	drained := func(s *State, id string) { s.Step(noon, ServerOrder{Server: id, Action: api.Drain}) }
+	for _, c := range []struct {
+		name    string
+		serving int
+		away    func(s *State, id string) // takes the others out of service
+		silent  int
+		want    int // servers that are taken out
+	}{
+		{"all serve", servers, nil, 4, 3},
+		{"three serve, the checks of the others fail", 3, fails, 2, 1},
+		{"three serve, the others are disabled", 3, disabled, 2, 1},
+		{"three serve, the others drain", 3, drained, 2, 1},
+		{"two serve, the checks of the others fail", 2, fails, 1, 0},
+		{"six serve", 6, fails, 3, 2},
+	} {
+		s := pool(servers, configs.OutlierWeightZero, lvs.DR)
+		var ids []string
+		for i, srv := range s.services[0].servers {
+			if ids = append(ids, srv.id); i >= c.serving {
+				c.away(s, srv.id)
+			}
+		}
+		play(s, 0, 20, ids[:c.silent]...)
+		if got := len(s.outliers); got != c.want {
+			t.Errorf("%s, %d are silent: %d are taken out, want %d", c.name, c.silent, got, c.want)
+		}
+	}
+	// A server that was taken out and then fails its check is in service no more, but it is still out.
+	s := pool(6, configs.OutlierWeightZero, lvs.DR)
+	play(s, 0, 20, first)
+	s.Step(seconds(20), is(first, down))
+	if play(s, 20, 29, second12); len(s.outliers) != 1 || unansweredServers(s) == "" {
+		t.Errorf("with 5 of 6 servers in service, %d are taken out, want 1; named %q", len(s.outliers), unansweredServers(s))
+	}
+}
+
+// The time without new clients doubles up to an hour. It begins anew only if the server was not taken out for Memory.
+func TestTimeOfAnOutlier(t *testing.T) {
+	s := pool(3, configs.OutlierWeightZero, lvs.DR)
+	srv := s.services[0].servers[1]
+	now := 0
+	// takenOut lets clients come until the server is taken out, and then lets that time pass.
+	takenOut := func() (wait time.Duration) {
+		t.Helper()
+		for end := now + 60; len(s.outliers) == 0; now++ {
+			if now == end {
+				t.Fatalf("%s is not taken out: named %q", srv.id, unansweredServers(s))
+			}
+			play(s, now, now+1, srv.id)
+		}
+		wait = srv.outlier.named.Until.Sub(seconds(now - 1))
+		now += int(wait/time.Second) - 1
+		if s.Step(seconds(now), Tick{}); len(s.outliers) != 0 {
+			t.Fatalf("after %s it still gets no new clients", wait)
+		}
+		return wait
+	}
+	for i, want := range []time.Duration{30, 60, 120, 240, 480, 960, 1920, 3600, 3600} {
+		if got := takenOut(); got != want*time.Second {
+			t.Errorf("time %d: %s, want %s", i+1, got, want*time.Second)
+		}
+	}
+	within := int(srv.failsWithin() / time.Second)
+	for _, c := range []struct {
+		after int // s from the end of the last time to the next
+		want  time.Duration
+	}{{590, time.Hour}, {610, 30 * time.Second}, {590, time.Minute}} {
+		silent := now + c.after - within
+		play(s, now, now+5)
+		if unansweredServers(s) != "" {
+			t.Errorf("it answers clients, and is named %s", unansweredServers(s))
+		}
+		now = silent - 5
+		play(s, now, silent)
+		now = silent
+		if got := takenOut(); got != c.want {
+			t.Errorf("it answered, and is silent %d s after the end of the last time: %s without new clients, want %s", c.after, got, c.want)
 		}
 	}
 }

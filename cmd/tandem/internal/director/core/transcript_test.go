@@ -47,6 +47,7 @@ type conversation struct {
 	now  time.Time
 	cfg  *configs.Config
 	last outcome
+	syncSaid
 	machine
 }
 
@@ -197,6 +198,9 @@ func (c *conversation) play(event, body string) []string {
 		c.now = c.now.Add(d)
 		c.p.tick(c.now)
 	default:
+		if c.playSync(verb, args) {
+			return append(c.syncAnswers(), c.answers()...)
+		}
 		said, known := c.playRevisions(verb, args, body)
 		if !known {
 			c.t.Fatalf("unknown event %q", event)
@@ -247,7 +251,11 @@ func (c *conversation) answers() []string {
 	all = append(all, changes("check", checkNames(was.Checks), checkNames(is.Checks))...)
 	for _, name := range slices.Sorted(maps.Keys(is.Tracking)) {
 		if t := is.Tracking[name]; t != was.Tracking[name] || was.Tracking == nil {
-			all = append(all, fmt.Sprintf("election %s delta %d unclear %t fault %q", name, t.Delta, t.Unclear, t.Fault))
+			line := fmt.Sprintf("election %s delta %d unclear %t fault %q", name, t.Delta, t.Unclear, t.Fault)
+			if t.Unsynced {
+				line += " unsynced"
+			}
+			all = append(all, line)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(is.Files)) {

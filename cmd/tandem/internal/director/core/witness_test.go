@@ -3,6 +3,7 @@
 package core
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -121,5 +122,97 @@ func TestWitnessesInTheHistory(t *testing.T) {
 	lost, back := "no witness answers: this director does not take over from a silent master", "a witness answers again"
 	if want := []string{lost, back, lost}; !slices.Equal(said, want) {
 		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
+// witnessedGroup returns a director with a sync group of two routers, which has one witness, and lets go after 10 s.
+func witnessedGroup() *State {
+	cfg := &configs.Config{Name: "lb1"}
+	for i, name := range []string{"out", "in"} {
+		cfg.Routers = append(cfg.Routers, configs.Router{WitnessRelease: 10 * time.Second, Config: vrrp.Config{
+			Name: name, Interface: "eth" + string(rune('0'+i)), VRID: 51, Witnessed: true, SyncGroup: "gateway", AdvertInterval: time.Second,
+		}})
+		for kind, a := range map[configs.TrackKind]string{configs.TrackWitness: "192.0.2.1", configs.TrackPeer: "192.0.2.3"} {
+			check := healthcheck.DefaultConfig(healthcheck.Ping)
+			check.Address = netip.MustParseAddr(a)
+			cfg.Tracks = append(cfg.Tracks, configs.Track{Router: name, Group: "gateway", Kind: kind, Name: kind.String() + " " + a, Check: &check})
+		}
+	}
+	return started(cfg)
+}
+
+// TestWitnessOfAGroup: a sync group has one question for all of its members. Its loss is said once, and is in the history of each.
+func TestWitnessOfAGroup(t *testing.T) {
+	s := witnessedGroup()
+	now := noon.Add(time.Hour)
+	var said, recorded []string
+	step := func(events ...Event) Effects {
+		out := s.Step(now, events...)
+		for _, l := range out.Lines {
+			if strings.Contains(l.Message, "witness") {
+				said = append(said, fmt.Sprint(l.Message, l.Pairs))
+			}
+		}
+		if out.History != nil {
+			for _, ev := range out.History.Events {
+				recorded = append(recorded, ev.Name+" "+ev.What)
+			}
+		}
+		return out
+	}
+	answer := func(name string, health healthcheck.Health) {
+		now = now.Add(100 * time.Millisecond)
+		step(Verdict{ID: name, Status: healthcheck.TargetStatus{Health: health, Reason: "test"}})
+	}
+	want := func(what string, noWitness, isolated bool) {
+		t.Helper()
+		for _, name := range []string{"out", "in"} {
+			if is := s.tracking[name]; is.NoWitness != noWitness || strings.Contains(is.Fault, "isolated") != isolated {
+				t.Errorf("%s: %s: %+v", what, name, is)
+			}
+		}
+	}
+	if n := len(s.probes); n != 2 {
+		t.Errorf("%d questions, want one to the witness and one to the peer: %+v", n, s.probes)
+	}
+	want("nothing is known", true, false)
+	answer("witness 192.0.2.1", up)
+	answer("peer 192.0.2.3", up)
+	want("it answers", false, false)
+
+	var asked []string
+	report := func(after time.Duration, out, in bool) {
+		now = now.Add(after)
+		effects := step(Report{message.Report{Routers: []vrrp.Status{
+			{Name: "out", Interface: "eth0", State: vrrp.Backup, Silent: out}, {Name: "in", Interface: "eth1", State: vrrp.Backup, Silent: in},
+		}}})
+		asked = append(asked, strings.Join(effects.Hurry, " "))
+	}
+	report(time.Second, false, false)
+	report(time.Second, true, false)
+	report(900*time.Millisecond, true, true) // the masters of both fall silent together
+	report(time.Second, false, true)
+	report(time.Second, true, true)
+	const question = "witness 192.0.2.1"
+	if want := []string{"", question, "", "", question}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+
+	said, recorded = nil, nil
+	answer("witness 192.0.2.1", down)
+	want("it does not answer", true, false)
+	answer("peer 192.0.2.3", down)
+	now = now.Add(10 * time.Second)
+	step(Tick{})
+	want("nor does the peer", true, true)
+	answer("witness 192.0.2.1", up)
+	want("it answers again", false, false)
+	if want := []string{
+		"no witness answers: this director does not take over from a silent master[sync-group gateway]", "a witness answers again[sync-group gateway]",
+	}; !slices.Equal(said, want) {
+		t.Errorf("said %q, want %q", said, want)
+	}
+	if want := []string{"out reaches no witness", "in reaches no witness", "out reaches a witness again", "in reaches a witness again"}; !slices.Equal(recorded, want) {
+		t.Errorf("recorded %q, want %q", recorded, want)
 	}
 }

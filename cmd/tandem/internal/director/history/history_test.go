@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 )
@@ -36,6 +37,20 @@ func TestLine(t *testing.T) {
 	ev := api.Event{Time: noon, Kind: api.EventTransition, On: api.OnRouter, Name: "web", What: "became fault", Cause: "script x: \x1b[2J\nroot"}
 	if got := Line(ev); got != "2026-11-22 12:00:00.000  transition  router web became fault: script x:  [2J root" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestLongTexts: a configuration with very many mistakes, which an agent tries again and again, does not fill the history.
+func TestLongTexts(t *testing.T) {
+	var r Recorder
+	r.Add(api.Event{Time: noon, What: "refused", Cause: strings.Repeat("ä", 1<<20)})
+	r.Add(api.Event{Time: noon, What: strings.Repeat("x", maxText), Cause: "short"})
+	all := r.Take()
+	if c := all[0].Cause; len(c) > maxText || len(c) < maxText-5 || !utf8.ValidString(c) || !strings.HasSuffix(c, "ä…") || all[0].What != "refused" {
+		t.Errorf("%d bytes: %.40s", len(c), c)
+	}
+	if len(all[1].What) != maxText || all[1].Cause != "short" {
+		t.Errorf("%+v", all[1])
 	}
 }
 
@@ -140,5 +155,40 @@ func TestWhy(t *testing.T) {
 	}
 	if _, err := stopped.Why("nobody"); err == nil {
 		t.Error("nobody has a history")
+	}
+}
+
+// The latest order counts, on whichever director it was given.
+func TestWhyOfOrdersOfTheOtherDirector(t *testing.T) {
+	p := past()
+	const there = "an operator ordered it on lb2"
+	seven := 7
+	p.Status.Services[0].Servers[0].Disabled, p.Status.Services[0].Servers[0].Override = true, &seven
+	for i, what := range []string{"is as configured", "is drained by command", "is disabled by command; drained by command; weight 7 by command instead of 1"} {
+		p.Events = append(p.Events, api.Event{
+			On: api.OnServer, Kind: api.EventOrder, Name: "www/192.0.2.11:80", What: what, Cause: there, Time: noon.Add(time.Duration(10+i) * time.Minute),
+		})
+	}
+	const want = "www/192.0.2.11:80: it has weight 0 instead of 1: drained by an operator on lb2 at 12:12:00; " +
+		"disabled by an operator on lb2 at 12:12:00; an operator on lb2 set weight 7 at 12:12:00."
+	if got, err := p.Why("192.0.2.11"); err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("%v, got %q\nwant %q", err, got, want)
+	}
+}
+
+// A server that follows another one is not as configured while that one gets no clients.
+func TestWhyOfAFollower(t *testing.T) {
+	const note = "gets no new clients, because www/192.0.2.11:80, which it tracks, gets none"
+	p := past()
+	p.Status.Services = append(p.Status.Services, api.Service{Name: "tls", Up: 1, Servers: []api.Server{
+		{Address: netip.MustParseAddr("192.0.2.11"), Port: 443, Weight: 1, Health: "healthy", Reason: "status 200", Tracks: "www/192.0.2.11:80", Note: note},
+		{Address: netip.MustParseAddr("192.0.2.99"), Port: 443, Weight: 1, Health: "unchecked", Sorry: true, Note: "the sorry server"},
+	}})
+	const want = "tls/192.0.2.11:443: it has weight 0 instead of 1: " + note + "."
+	if got, err := p.Why(""); err != nil || got[len(got)-1] != want {
+		t.Errorf("%v, the last of %q, want %q", err, got, want)
+	}
+	if got, err := p.Why("tls"); err != nil || len(got) != 2 || got[0] != "tls: it has its quorum, with 1 of 1 servers up." {
+		t.Errorf("%v, %q", err, got)
 	}
 }

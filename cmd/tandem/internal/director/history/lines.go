@@ -28,8 +28,12 @@ func Encode(events []api.Event) (lines []byte) {
 	return lines
 }
 
-// Stopped is what a director's last event says, unless it was killed.
-const Stopped = "stopped"
+const (
+	// Stopped is what a director's last event says, unless it was killed.
+	Stopped = "stopped"
+	// Followed is what the first event of a director says if the one before was killed.
+	Followed = "follows a director that did not stop"
+)
 
 // Killed returns the time of the latest event, if the director of that event did not stop.
 func Killed(events []api.Event) time.Time {

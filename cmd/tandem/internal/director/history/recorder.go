@@ -5,6 +5,7 @@ package history
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
@@ -16,6 +17,9 @@ const (
 	burst         = 1000 // events of each class at once
 	serverPause   = 10 * time.Second
 	directorPause = time.Second
+	// maxText is the maximum number of bytes of a text. A configuration that is refused can have thousands of mistakes: an agent that
+	// tries it again and again would fill the memory, and push all other events out of the file.
+	maxText = 2000
 )
 
 // A class of subjects has a limit of its own.
@@ -58,7 +62,16 @@ func (r *Recorder) Add(ev api.Event) {
 		})
 	}
 	r.left[c]--
+	ev.What, ev.Cause = short(ev.What), short(ev.Cause)
 	r.events = append(r.events, ev)
+}
+
+// short cuts a text that is too long. The rest of it is not kept in memory.
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText-len("…")], "") + "…"
 }
 
 // fill raises the number of events of a class that may be recorded.

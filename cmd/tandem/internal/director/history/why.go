@@ -18,6 +18,8 @@ type Past struct {
 	Now    time.Time
 	Events []api.Event // the oldest first
 	Status *api.Status // nil: it does not run
+
+	paired bool // the sentences about servers name the director
 }
 
 // Why says in a few sentences why a virtual router, a service or a real server is as it is. Without a name it is about all
@@ -26,27 +28,56 @@ func (p Past) Why(name string) ([]string, error) {
 	if p.Status == nil {
 		return p.whyStopped(name)
 	}
-	var all []string
+	found := p.about(name)
+	if len(found) == 0 && name != "" {
+		return nil, fmt.Errorf("there is no virtual router, service or server %q: %s", name, p.known())
+	}
+	return texts(found), nil
+}
+
+// A sentence is about a subject.
+type sentence struct{ subject, text string }
+
+func texts(sentences []sentence) (all []string) {
+	for _, s := range sentences {
+		all = append(all, s.text)
+	}
+	return all
+}
+
+// about returns the sentences about a name, or without a name about all that is to be said: first those about virtual routers.
+func (p Past) about(name string) (all []sentence) {
 	for _, r := range p.Status.VRRP {
 		if name == "" || r.Name == name {
-			all = append(all, clean(p.router(r)))
+			all = append(all, sentence{routerSubject(r), clean(p.router(r))})
 		}
 	}
 	for _, svc := range p.Status.Services {
 		if svc.Name == name || name == "" && (svc.QuorumLost || svc.Panic) {
-			all = append(all, clean(p.service(svc)))
+			all = append(all, sentence{svc.Name, clean(p.service(svc))})
 		}
 		for _, srv := range svc.Servers {
 			asked := names(svc.Name, srv, name)
 			if asked || (name == "" || svc.Name == name) && odd(srv) {
-				all = append(all, clean(p.server(svc, srv)))
+				all = append(all, sentence{serverID(svc, srv), clean(p.server(svc, srv))})
 			}
 		}
 	}
-	if len(all) == 0 && name != "" {
-		return nil, fmt.Errorf("there is no virtual router, service or server %q: %s", name, p.known())
+	return all
+}
+
+func routerSubject(r api.Router) string { return fmt.Sprintf("router %s %d", r.Name, r.Family) }
+
+func serverID(svc api.Service, srv api.Server) string {
+	return svc.Name + "/" + netip.AddrPortFrom(srv.Address, srv.Port).String()
+}
+
+// where names the director, if the sentences are about both.
+func (p Past) where() string {
+	if p.paired {
+		return " on " + p.Status.Name
 	}
-	return all, nil
+	return ""
 }
 
 // names tells whether a name means that server: SERVICE/ADDRESS:PORT, SERVICE/ADDRESS, ADDRESS:PORT or ADDRESS.
@@ -62,7 +93,8 @@ func names(service string, srv api.Server, name string) bool {
 
 // odd tells whether a server is not as configured.
 func odd(srv api.Server) bool {
-	return srv.Health == "unhealthy" || srv.Drained || srv.Disabled || srv.Override != nil || srv.Leaving || srv.Unanswered != nil || srv.Maintenance != ""
+	ordered := srv.Drained || srv.Disabled || srv.Override != nil
+	return srv.Health == "unhealthy" || ordered || srv.Unanswered != nil || srv.Note != "" && !srv.Sorry
 }
 
 // known lists what can be asked about.
@@ -133,6 +165,9 @@ func (p Past) router(r api.Router) string {
 		}
 		text += fmt.Sprintf(" It is in standby%s, until tandem release.", when)
 	}
+	if w := r.Waits; w != nil {
+		text += fmt.Sprintf(" It %s; it takes over at %s at the latest.", w.Text, p.at(w.Until))
+	}
 	return text
 }
 
@@ -145,7 +180,7 @@ func (p Past) service(svc api.Service) string {
 	case svc.Panic:
 		state = "treats all servers as healthy, because too few are up"
 	}
-	text := fmt.Sprintf("%s: it %s, with %d of %d servers up.", svc.Name, state, svc.Up, len(svc.Servers))
+	text := fmt.Sprintf("%s%s: it %s, with %d of %d servers up.", svc.Name, p.where(), state, svc.Up, svc.Pool())
 	if ev, ok := p.last(api.OnService, svc.Name, isKind(api.EventVerdict)); ok {
 		text += fmt.Sprintf(" It %s at %s: %s.", ev.What, p.at(ev.Time), ev.Cause)
 	}
@@ -154,9 +189,8 @@ func (p Past) service(svc api.Service) string {
 
 // server says why a real server is as it is.
 func (p Past) server(svc api.Service, srv api.Server) string {
-	name := netip.AddrPortFrom(srv.Address, srv.Port).String()
-	id := svc.Name + "/" + name
-	text := fmt.Sprintf("%s: it has weight %d", id, srv.EffectiveWeight)
+	id := serverID(svc, srv)
+	text := fmt.Sprintf("%s%s: it has weight %d", id, p.where(), srv.EffectiveWeight)
 	if srv.EffectiveWeight != srv.Weight {
 		text += fmt.Sprintf(" instead of %d", srv.Weight)
 	}
@@ -180,7 +214,7 @@ func (p Past) server(svc api.Service, srv api.Server) string {
 	if srv.Maintenance != "" {
 		why = append(why, "it is drained for maintenance, because "+srv.Maintenance+" exists")
 	}
-	if srv.Leaving || srv.Sorry {
+	if (srv.Leaving || srv.Sorry || len(why) == 0) && srv.Note != "" {
 		why = append(why, srv.Note)
 	}
 	if len(why) == 0 {
@@ -189,28 +223,40 @@ func (p Past) server(svc api.Service, srv api.Server) string {
 	return text + ": " + strings.Join(why, "; ") + "."
 }
 
-// ordered says what operators have ordered about a server, and when.
+// ordered says what operators have ordered about a server, and when. Of an order that was given on the other director, the event has
+// the words of its note.
 func (p Past) ordered(id string, srv api.Server) (all []string) {
-	add := func(now bool, what string, did ...string) {
-		if !now {
-			return
-		}
+	add := func(what string, action api.Action, note string) {
 		who := "an operator"
 		ev, ok := p.last(api.OnServer, id, func(ev api.Event) bool {
-			return ev.Kind == api.EventOrder && slices.ContainsFunc(did, func(d string) bool { return strings.HasPrefix(ev.What, d) })
+			there := strings.HasPrefix(ev.What, "is ") && strings.Contains(ev.What, note)
+			return ev.Kind == api.EventOrder && (there || strings.HasPrefix(ev.What, Orders[action]))
 		})
 		if ok {
-			who, what = cmp.Or(ev.By, who), what+" at "+p.at(ev.Time)
+			who, what = cmp.Or(ev.By, strings.Replace(ev.Cause, " ordered it", "", 1), who), what+" at "+p.at(ev.Time)
 		}
 		all = append(all, fmt.Sprintf(what, who))
 	}
-	add(srv.Drained, "drained by %s", Orders[api.Drain])
-	add(srv.Disabled, "disabled by %s", Orders[api.Disable])
-	if srv.Override != nil {
-		add(true, fmt.Sprintf("%%s set weight %d", *srv.Override), Orders[api.SetWeight])
+	if srv.Drained {
+		add("drained by %s", api.Drain, DrainedNote)
+	}
+	if srv.Disabled {
+		add("disabled by %s", api.Disable, DisabledNote)
+	}
+	if w := srv.Override; w != nil {
+		add(fmt.Sprintf("%%s set weight %d", *w), api.SetWeight, WeightNote(*w))
 	}
 	return all
 }
+
+// The notes of servers about which operators have given orders.
+const (
+	DrainedNote  = "drained by command"
+	DisabledNote = "disabled by command"
+)
+
+// WeightNote is the note of a server with a weight by command. The configured weight may follow.
+func WeightNote(weight int) string { return fmt.Sprintf("weight %d by command", weight) }
 
 // Orders are what commands about real servers did, in words. The number follows that of SetWeight.
 var Orders = map[api.Action]string{

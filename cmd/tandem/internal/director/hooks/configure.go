@@ -18,7 +18,7 @@ var kindEvents = map[Kind][]configs.HookEvent{
 	SyncGroup: {configs.HookMaster, configs.HookBackup, configs.HookFault, configs.HookStop},
 	Service:   {configs.HookQuorumLost, configs.HookQuorumRegained},
 	Server:    {configs.HookServerUp, configs.HookServerDown},
-	Director:  {configs.HookDirectorStart, configs.HookDirectorStop},
+	Director:  {configs.HookDirectorStart, configs.HookDirectorStop, configs.HookDrill},
 }
 
 // concerns tells whether a hook hears of a subject.

@@ -71,7 +71,7 @@ func isContest(e configs.HookEvent) bool {
 }
 
 func isDirector(e configs.HookEvent) bool {
-	return e == configs.HookDirectorStart || e == configs.HookDirectorStop
+	return e == configs.HookDirectorStart || e == configs.HookDirectorStop || e == configs.HookDrill
 }
 
 // eventOf is the inverse of HookEvent.String. 0: there is no such event.

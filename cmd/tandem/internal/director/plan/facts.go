@@ -154,7 +154,7 @@ func (f *factWriter) server(object string, srv configs.Server) {
 }
 
 // oddFacts are the keys of virtual routers and of connection sync that may differ, although it is probably not intended.
-var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum", "witnessed", "witness_release", "fenced"}
+var oddFacts = []string{"preempt", "noprefixroute", "max_len", "checksum", "witnessed", "witness_release", "fenced", "preempt_sync_limit"}
 
 // Drift compares the facts of both directors. The words are for the operator of the first one.
 func Drift(ours, theirs *message.Facts, peer string) (all []core.Difference) {
@@ -243,6 +243,17 @@ func wrong(object, key string) bool {
 		return !slices.Contains(oddFacts, key)
 	}
 	return key == "virtual" || key == "method"
+}
+
+// Preempts returns which virtual routers of the other director preempt, by name.
+func Preempts(theirs *message.Facts) map[string]bool {
+	all := make(map[string]bool)
+	for _, f := range theirs.All {
+		if name, is := strings.CutPrefix(f.Object, routerName(&configs.Router{})); is && f.Key == "preempt" {
+			all[name] = f.Value == text(true)
+		}
+	}
+	return all
 }
 
 // A factMap has facts by object and key.

@@ -15,7 +15,7 @@ import (
 )
 
 // drift compares two directors as the channel does: the facts of the second one are written and read.
-func drift(t *testing.T, a, b *configs.Config) (all []string) {
+func drift(t *testing.T, a, b *configs.Config) []string {
 	t.Helper()
 	octets, err := message.Encode(message.Message{Kind: message.KindFacts, Facts: Facts(b)})
 	if err != nil {
@@ -25,14 +25,7 @@ func drift(t *testing.T, a, b *configs.Config) (all []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range Drift(Facts(a), m.Facts, m.Facts.Name) {
-		text := d.Text
-		if d.Wrong {
-			text = "! " + text
-		}
-		all = append(all, text)
-	}
-	return all
+	return texts(Drift(Facts(a), m.Facts, m.Facts.Name))
 }
 
 // TestDrift: what differs on the other director is said in words, and no secret is shown.
@@ -70,11 +63,7 @@ func TestDrift(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := pairOf(t, tt.replacements...)
 			got := drift(t, a, b)
-			same := len(got) == len(tt.want)
-			for i := 0; same && i < len(got); i++ {
-				same = strings.HasPrefix(got[i], tt.want[i])
-			}
-			if !same || strings.Contains(fmt.Sprintf("%v %+v", got, Facts(b)), "hidden") {
+			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) || strings.Contains(fmt.Sprintf("%v %+v", got, Facts(b)), "hidden") {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 			if back := drift(t, b, a); len(back) != len(got) {
@@ -112,7 +101,7 @@ func TestEachSettingIsToldToThePeer(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := parse(t, string(text)), parse(t, strings.NewReplacer(`name = "lb1"`, `name = "lb2"`, "director.lb1", "director.lb2").Replace(string(text)))
-	usual, usualDrift := len(disagreements(a, b)), len(drift(t, a, b))
+	usual, usualDrift := len(differences(a, b)), len(drift(t, a, b))
 	ours := Facts(a)
 	virtuals := func(c *configs.Config) (all []any) {
 		for _, s := range c.Services {
@@ -134,7 +123,7 @@ func TestEachSettingIsToldToThePeer(t *testing.T) {
 			own := strings.Contains(name, "Source") || strings.Contains(name, "UnicastPeers") || strings.HasSuffix(name, "Heartbeat.Peer")
 			// The address of a firewall mark has no meaning.
 			own = own || strings.HasPrefix(name, "Virtuals.ServiceID") && reflect.DeepEqual(virtuals(a), virtuals(b))
-			if len(disagreements(a, b)) != usual && !own {
+			if len(differences(a, b)) != usual && !own {
 				if is := Drift(ours, Facts(b), "lb2"); len(is) == usualDrift {
 					t.Errorf("another %s is not told", name)
 				}

@@ -10,21 +10,15 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// A Disagreement is something that the two directors of a pair should have in common and have not, or the other way round.
-type Disagreement struct {
-	// Wrong says that the pair does not work with it. Otherwise it works, but probably not as intended.
-	Wrong bool
-	Text  string
-}
-
 // Pair compares the configurations of the two directors of a pair.
-func Pair(a, b *configs.Config) []Disagreement {
+func Pair(a, b *configs.Config) []core.Difference {
 	c := &comparison{a: a, b: b, inA: a.Name, inB: b.Name}
 	if a.Name == b.Name {
 		c.inA, c.inB = path.Base(a.File), path.Base(b.File)
@@ -39,6 +33,8 @@ func Pair(a, b *configs.Config) []Disagreement {
 	c.sync()
 	c.services()
 	c.peer()
+	c.drill()
+	c.web()
 	return c.found
 }
 
@@ -46,15 +42,15 @@ func Pair(a, b *configs.Config) []Disagreement {
 type comparison struct {
 	a, b     *configs.Config
 	inA, inB string // how people call them
-	found    []Disagreement
+	found    []core.Difference
 }
 
 func (c *comparison) wrong(format string, args ...any) {
-	c.found = append(c.found, Disagreement{true, fmt.Sprintf(format, args...)})
+	c.found = append(c.found, core.Difference{Wrong: true, Text: fmt.Sprintf(format, args...)})
 }
 
 func (c *comparison) odd(format string, args ...any) {
-	c.found = append(c.found, Disagreement{false, fmt.Sprintf(format, args...)})
+	c.found = append(c.found, core.Difference{Text: fmt.Sprintf(format, args...)})
 }
 
 // fields reports settings that differ, with one of the functions above.

@@ -3,11 +3,27 @@
 package plan
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/tandem-lvs/tandem/configs"
 )
+
+// drill compares when drills are made: only the master makes them.
+func (c *comparison) drill() {
+	for _, f := range differing(c.a.Drill, c.b.Drill) {
+		c.odd("drill: %s is %s in %s and %s in %s: which counts depends on who is master then", f.key, f.was, c.inA, f.is, c.inB)
+	}
+}
+
+// web finds a page that only one of the directors can serve: its address was copied. That only one has a page is no fault.
+func (c *comparison) web() {
+	at, err := netip.ParseAddrPort(c.a.Web.Listen)
+	if err == nil && c.a.Web.Listen == c.b.Web.Listen && !at.Addr().IsUnspecified() && !at.Addr().IsLoopback() {
+		c.odd("web: listen is %s in %s and in %s: only one machine has that address; each needs its own", at, c.inA, c.inB)
+	}
+}
 
 // peer compares both ends of the channel between the directors.
 func (c *comparison) peer() {
@@ -35,6 +51,9 @@ func (c *comparison) peer() {
 			with = c.inB
 		}
 		c.wrong("peer: only %s has certificates (tls_cert): both need them, or none", with)
+	}
+	if x.AcceptConfig != y.AcceptConfig {
+		c.odd("peer: accept_config is %t in %s and %t in %s: tandem apply FILE --pair works from one side only", x.AcceptConfig, c.inA, y.AcceptConfig, c.inB)
 	}
 	for _, one := range []struct {
 		from, to      configs.Peer

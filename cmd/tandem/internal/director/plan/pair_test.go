@@ -3,12 +3,15 @@
 package plan
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
@@ -101,23 +104,22 @@ func TestPair(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := pairOf(t, tt.replacements...)
-			got := disagreements(a, b)
-			same := len(got) == len(tt.want)
-			for i := 0; same && i < len(got); i++ {
-				same = strings.HasPrefix(got[i], tt.want[i])
-			}
-			if !same || strings.Contains(strings.Join(got, ""), "hidden") {
+			got := differences(a, b)
+			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) || strings.Contains(strings.Join(got, ""), "hidden") {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
-			if back := disagreements(b, a); len(back) != len(got) {
+			if back := differences(b, a); len(back) != len(got) {
 				t.Errorf("the other way round\n%s", strings.Join(back, "\n"))
 			}
 		})
 	}
 }
 
-func disagreements(a, b *configs.Config) (all []string) {
-	for _, d := range Pair(a, b) {
+func differences(a, b *configs.Config) []string { return texts(Pair(a, b)) }
+
+// texts writes differences; "!" stands before one that is wrong.
+func texts(differences []core.Difference) (all []string) {
+	for _, d := range differences {
 		text := d.Text
 		if d.Wrong {
 			text = "! " + text
@@ -135,7 +137,7 @@ func TestEachSettingIsCompared(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := parse(t, string(text)), parse(t, strings.NewReplacer(`name = "lb1"`, `name = "lb2"`, "director.lb1", "director.lb2").Replace(string(text)))
-	usual := len(disagreements(a, b)) // equal priorities and addresses
+	usual := len(differences(a, b)) // equal priorities and addresses
 	free := append(slices.Clone(own), "Announce")
 	for _, told := range []string{"Priority", "Preempt", "VIPs", "ExcludedVIPs", "NoPrefixRoute", "Checksum", "UnicastPeers"} {
 		free = slices.DeleteFunc(free, func(name string) bool { return name == told })
@@ -151,7 +153,7 @@ func TestEachSettingIsCompared(t *testing.T) {
 			}
 			mine := slices.ContainsFunc(free, func(f string) bool { return strings.Contains("."+name+".", "."+f+".") }) ||
 				name == "Method" || strings.Contains(name, ".Tunnel.") // the servers have their own; those of method dr have no tunnel
-			if is := disagreements(a, b); len(is) == usual && !mine {
+			if is := differences(a, b); len(is) == usual && !mine {
 				t.Errorf("another %s is not told", name)
 			}
 			compared++
@@ -163,10 +165,49 @@ func TestEachSettingIsCompared(t *testing.T) {
 	}
 }
 
+// TestWebPagesOfAPair: an address that was copied from one file to the other is said. All other settings of the page are each director's own.
+func TestWebPagesOfAPair(t *testing.T) {
+	const want = "web: listen is 10.0.0.1:9106 in lb1 and in lb2: only one machine has that address; each needs its own"
+	for _, c := range []struct{ a, b, want string }{
+		{"10.0.0.1:9106", "10.0.0.1:9106", want}, {"10.0.0.1:9106", "10.0.0.2:9106", ""}, {"10.0.0.1:9106", "", ""}, {"", "", ""},
+		{":9106", ":9106", ""}, {"[::]:9106", "[::]:9106", ""}, {"127.0.0.1:9106", "127.0.0.1:9106", ""}, {"lb:9106", "lb:9106", ""},
+	} {
+		a, b := &configs.Config{Name: "lb1", Web: configs.Web{Listen: c.a}}, &configs.Config{Name: "lb2", Web: configs.Web{Listen: c.b, Hosts: []string{"x.y"}}}
+		if got := fmt.Sprint(Pair(a, b)); c.want == "" && got != "[]" || !strings.Contains(got, c.want) {
+			t.Errorf("%q and %q: %s", c.a, c.b, got)
+		}
+	}
+}
+
 const peerTable = `[peer]
 address = "10.0.0.2:8474"
 key = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 `
+
+// TestScheduledDrillsDiffer: another schedule on the other director is said.
+func TestScheduledDrillsDiffer(t *testing.T) {
+	a, b := &configs.Config{Name: "lb1"}, &configs.Config{Name: "lb2"}
+	a.Drill = configs.Drill{Schedule: "Sun 04:00", Kinds: []string{"failover"}, Budget: time.Second, Window: time.Hour}
+	if b.Drill = a.Drill; len(Pair(a, b)) > 0 {
+		t.Errorf("equal ones: %v", Pair(a, b))
+	}
+	for i, want := range []string{"schedule is", "kinds is", "budget is 1s in lb1 and 2s in lb2", "window is 1h in lb1 and 2h in lb2"} {
+		b.Drill = a.Drill
+		switch i {
+		case 0:
+			b.Drill.Schedule = "Mon 04:00"
+		case 1:
+			b.Drill.Kinds = []string{"freeze"}
+		case 2:
+			b.Drill.Budget *= 2
+		case 3:
+			b.Drill.Window *= 2
+		}
+		if is := Pair(a, b); len(is) != 1 || !strings.Contains(is[0].Text, "drill: "+want) || is[0].Wrong {
+			t.Errorf("%v, want %s", is, want)
+		}
+	}
+}
 
 // TestBothEndsOfTheChannel: what keeps the channel from working is said, and the key is not shown.
 func TestBothEndsOfTheChannel(t *testing.T) {
@@ -176,11 +217,13 @@ func TestBothEndsOfTheChannel(t *testing.T) {
 		{"the same file", peerTable, "! peer: both directors have the address 10.0.0.2:8474: each needs that of the other"},
 		{"another key", strings.Replace(other, "0011", "1100", 1), "! peer: key differs between lb1 and lb2: both need the same file"},
 		{"certificates", other + "tls_cert = \"/c\"\ntls_key = \"/k\"\ntls_ca = \"/a\"\n", "! peer: only lb2 has certificates (tls_cert): both need them, or none"},
+		{"a configuration", other + "accept_config = true\n",
+			"peer: accept_config is false in lb1 and true in lb2: tandem apply FILE --pair works from one side only"},
 		{"another port", other + "listen = \":99\"\n", "! peer: lb1 connects to port 8474, and lb2 listens on :99"},
 	} {
 		a, b := parse(t, peerTable+lb1File[len("name = \"lb1\"\n"):]), parse(t, tt.is+ofLB2.Replace(lb1File)[len("name = \"lb2\"\n"):])
 		a.Name, b.Name = "lb1", "lb2"
-		got := strings.Join(disagreements(a, b), "\n")
+		got := strings.Join(differences(a, b), "\n")
 		if got != tt.want || strings.Contains(got, "2233") {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}

@@ -28,6 +28,7 @@ type Input struct {
 	Before, After core.Prospect
 	Fixed         []core.FixedSetting // what the new configuration changes although it cannot change while the director runs
 	Routers       []vrrp.Status       // the state of the election
+	Peer          *core.Peer          // what the other director tells; nil: there is no channel
 	Kernel        []lvs.ServiceStatus // the kernel's table
 	Owned         map[lvs.ServiceID]bool
 	// Settings are the writes of kernel settings: those that are due anyway, and those that are due after the reload.
@@ -69,6 +70,7 @@ type planner struct {
 	held   map[netip.Addr]bool
 	anyVIP bool // some virtual router holds its addresses
 	next   map[netip.Addr][]pairing
+	pairs  []pairing // of the virtual routers
 }
 
 // Of returns the changes, the worst first. Changes that are equally bad are in the order of the areas.

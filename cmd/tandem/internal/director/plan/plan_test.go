@@ -131,6 +131,25 @@ none: change service www (tcp 192.0.2.100:443): scheduler rr → wrr — replace
 none: add server 192.0.2.11:443 of www: dr, weight 1
 none: add server 192.0.2.12:443 of www: dr, weight 1
 `},
+		{"and its servers keep their weights until their checks pass", situation{role: vrrp.Master, kernel: func(rows []lvs.ServiceStatus) []lvs.ServiceStatus {
+			server := lvs.Server{ServerID: lvs.ServerID{Addr: netip.MustParseAddr("192.0.2.31"), Port: 80}, Method: lvs.DR, Weight: 7}
+			same := server
+			same.Addr, same.Weight = netip.MustParseAddr("192.0.2.33"), 2
+			return append(rows, lvs.ServiceStatus{Service: lvs.Service{Scheduler: "wrr", ServiceID: lvs.ServiceID{
+				Protocol: lvs.TCP, Addr: netip.MustParseAddr("192.0.2.101"), Port: 80,
+			}}, Servers: []lvs.ServerStatus{{Server: server, Active: 5}, {Server: same}}})
+		}}, []string{"[[service]]\nname = \"dns\"", `[[service]]
+name = "shop"
+virtual = "192.0.2.101:80"
+scheduler = "wrr"
+check = { type = "tcp" }
+server = [{ address = "192.0.2.31" }, { address = "192.0.2.32" }, { address = "192.0.2.33", weight = 2 }]
+[[service]]
+name = "dns"`}, `
+none: add server 192.0.2.31:80 of shop: dr, weight 7 as in the kernel's table, and 1 when its check passes
+none: add server 192.0.2.32:80 of shop: dr, weight 1 when its check passes (later)
+none: add server 192.0.2.33:80 of shop: dr, weight 2, as it is in the kernel's table
+`},
 
 		// Checks.
 		{"times of a check", master, []string{`path = "/health"`, "path = \"/health\"\ninterval = \"5s\"\nfall = 5"}, `
@@ -258,7 +277,18 @@ none: add virtual router more: vrid 60 on eth9, priority 100 — there is no int
 none: add 198.51.100.1/24: to eth9 (later) — as soon as this director is master of more
 `},
 		{"a track without a result", master, []string{"vrid = 51", "vrid = 51\ntrack = [{ script = \"/bin/true\", weight = -20 }]"}, `
+none: add track script /bin/true of web: weight -20
+`},
+		{"a track without a result at the backup", backup, []string{"vrid = 51", "vrid = 51\ntrack = [{ script = \"/bin/true\", weight = -20 }]"}, `
+none: change virtual router web: priority 150 → 150; with tracks 150 → 1
 none: add track script /bin/true of web: weight -20 — a backup runs at priority 1 until the first result
+`},
+		{"a sync group with a witness", master, []string{"vrid = 51", "vrid = 51\nsync_group = \"pair\"", "[lvs.sync]",
+			"[[vrrp]]\nname = \"second\"\ninterface = \"eth1\"\nvrid = 52\npriority = 150\nsync_group = \"pair\"\n" +
+				"[[group]]\nname = \"pair\"\nwitness = [\"192.0.2.1\"]\n[lvs.sync]"}, `
+none: change virtual router web: witness false → true, sync_group "" → "pair"
+none: add virtual router second: vrid 52 on eth1, priority 150 — starts as backup, and becomes master if it hears no master of a higher priority
+none: add witness 192.0.2.1 of sync group pair: asked every 2s
 `},
 
 		// The director.

@@ -54,23 +54,23 @@ func (p *planner) pairings() (all []pairing) {
 
 // routers adds the lines about virtual routers, their addresses and their tracks.
 func (p *planner) routers() {
-	pairs := p.pairings()
+	p.pairs = p.pairings()
 	p.next = make(map[netip.Addr][]pairing)
-	for _, pair := range pairs {
+	for _, pair := range p.pairs {
 		if pair.is != nil {
 			for _, vip := range slices.Concat(pair.is.VIPs, pair.is.ExcludedVIPs) {
 				p.next[vip.Addr()] = append(p.next[vip.Addr()], pair)
 			}
 		}
 	}
-	for _, pair := range pairs {
+	for _, pair := range p.pairs {
 		switch {
 		case pair.is == nil:
 			p.leaves(pair.was)
 		case pair.was == nil:
 			p.joins(pair.is)
 		default:
-			p.continues(pair.was, pair.is)
+			p.continues(pair)
 		}
 		p.addresses(pair)
 	}
@@ -98,11 +98,8 @@ func (p *planner) leaves(was *configs.Router) {
 	case is != nil && is.Interface == was.Interface && is.VRID != was.VRID:
 		l.Harm = api.Interrupts
 		l.Cost = "starts anew with another VRID: until the peer has the same, both directors are master and have the VIPs"
-	case is != nil && holds:
-		l.Harm, l.Cost = api.Moves, "moves VIP: it hands over to the peer and starts anew"
 	case holds:
-		l.Harm = api.Moves
-		l.Cost = "moves VIP: it hands over to the peer; without a peer that has it, clients of its VIPs get no answer"
+		l.Harm, l.Cost = p.departs(was, is != nil)
 	}
 	p.add(l)
 }
@@ -140,10 +137,12 @@ func splits(f field, is *configs.Router) bool {
 }
 
 // continues adds the lines of a router that keeps its role: one for its priority, and one for all other settings.
-func (p *planner) continues(was, is *configs.Router) {
-	p.priority(was, is)
-	skip := []string{"Priority", "VIPs", "ExcludedVIPs", "VIPInterfaces", "Routes", "Rules", "HMAC"}
-	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), differing(*was, *is, "Config", "Announce"), signing(was.HMAC, is.HMAC))
+func (p *planner) continues(pair pairing) {
+	p.priority(pair)
+	was, is := pair.was, pair.is
+	skip := []string{"Priority", "Preempt", "VIPs", "ExcludedVIPs", "VIPInterfaces", "Routes", "Rules", "HMAC"}
+	fields := slices.Concat(differing(was.Config, is.Config, skip...), differing(was.Announce, is.Announce), differing(*was, *is, "Config", "Announce", "PreemptSyncLimit"),
+		preemption(was, is), signing(was.HMAC, is.HMAC))
 	if len(fields) == 0 {
 		return
 	}
@@ -170,8 +169,13 @@ func (p *planner) continues(was, is *configs.Router) {
 			l.Cost = sentence(l.Cost, "a path is heard when the peer has it too; give the peer the same")
 		case f.key == "carrier" && is.Carrier == vrrp.CarrierIgnore:
 			l.Cost = sentence(l.Cost, fmt.Sprintf("if %s loses its carrier, this director becomes or stays master", is.Interface))
-		case f.key == "preempt" && is.Preempt && !master && l.Harm == "":
-			l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if %d is above the master's priority: this director takes over", is.Priority)
+		case f.key == "preempt" && is.PreemptSyncLimit > 0 && was.Preempt:
+			l.Cost = sentence(l.Cost, fmt.Sprintf("it takes over from a master when it has its connections, or after %s", short(is.PreemptSyncLimit)))
+		case f.key == "preempt" && is.Preempt && was.Preempt:
+			l.Cost = sentence(l.Cost, "it takes over from a master without waiting for its connections")
+		case f.key == "preempt" && is.Preempt && p.stateOf(*was).State == vrrp.Backup && l.Harm == "":
+			_, _, then := p.priorities(pair)
+			l.Harm, l.Cost = p.rises(pair, then)
 		}
 	}
 	if harm, cost := signingCost(was.HMAC, is.HMAC); l.Harm != api.Interrupts && cost != "" {
@@ -180,16 +184,28 @@ func (p *planner) continues(was, is *configs.Router) {
 	p.add(l)
 }
 
-// priority adds the line of a router whose effective priority changes, by its setting or by its tracks.
-func (p *planner) priority(was, is *configs.Router) {
-	state := p.stateOf(*was)
-	before, after := p.Before.Tracking[was.Name], p.After.Tracking[is.Name]
-	others := 0 // what the interfaces add, which the election tracks
-	if state.Name != "" {
-		others = state.Tracking.Delta - before.Delta
+// preemption returns what differs in when two routers preempt.
+func preemption(was, is *configs.Router) []field {
+	word := func(r *configs.Router) string {
+		if r.Preempt && r.PreemptSyncLimit > 0 {
+			return text("synced")
+		}
+		return text(r.Preempt)
 	}
-	now := effective(was, before, others, state)
-	then := effective(is, after, others, state)
+	switch before, after := word(was), word(is); {
+	case before != after:
+		return []field{{"preempt", before, after}}
+	case was.PreemptSyncLimit != is.PreemptSyncLimit:
+		return []field{{"preempt_sync_limit", text(was.PreemptSyncLimit), text(is.PreemptSyncLimit)}}
+	}
+	return nil
+}
+
+// priority adds the line of a router whose effective priority changes, by its setting or by its tracks.
+func (p *planner) priority(pair pairing) {
+	was, is := pair.was, pair.is
+	before, after := p.Before.Tracking[was.Name], p.After.Tracking[is.Name]
+	state, now, then := p.priorities(pair)
 	if was.Priority == is.Priority && now == then && before.Fault == after.Fault {
 		return
 	}
@@ -202,17 +218,26 @@ func (p *planner) priority(was, is *configs.Router) {
 	case state.Standby:
 		l.Cost = "no effect while it stands by: see tandem release"
 	case after.Fault != "" && after.Fault != before.Fault && master:
-		l.Harm, l.Cost = api.Moves, "moves VIP: hand-over, because "+after.Fault
-	case is.Priority == vrrp.PriorityOwner != (was.Priority == vrrp.PriorityOwner):
-		l.Harm, l.Cost = api.Moves, "moves VIP: priority 255 is for the owner of the addresses, which is always master"
+		l.Harm, l.Cost = p.faults(pair, after)
 	case master && then < now:
-		l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if the peer's priority is above %d: hand-over", then)
-	case state.State == vrrp.Backup && then > now && is.Preempt:
-		l.Harm, l.Cost = api.Moves, fmt.Sprintf("moves VIP if %d is above the master's priority: this director takes over", then)
+		l.Harm, l.Cost = p.falls(pair, then)
+	case state.State == vrrp.Backup && then > now && (is.Preempt || then == vrrp.PriorityOwner):
+		l.Harm, l.Cost = p.rises(pair, then)
 	case state.State == vrrp.Backup && then > now:
 		l.Cost = "no effect while there is a master: preempt is false"
 	}
 	p.add(l)
+}
+
+// priorities returns the state of a router that continues, and the priorities that the election uses before and after.
+func (p *planner) priorities(pair pairing) (state vrrp.Status, now, then uint8) {
+	state = p.stateOf(*pair.was)
+	before, after := p.Before.Tracking[pair.was.Name], p.After.Tracking[pair.is.Name]
+	others := 0 // what the interfaces add, which the election tracks
+	if state.Name != "" {
+		others = state.Tracking.Delta - before.Delta
+	}
+	return state, effective(pair.was, before, others, state), effective(pair.is, after, others, state)
 }
 
 // effective returns the priority that the election uses, as far as it follows from the configuration and the tracks.
@@ -228,15 +253,19 @@ func effective(r *configs.Router, t vrrp.Tracking, others int, state vrrp.Status
 
 // tracks adds the tracks that are new, changed or removed. What they do to a priority is in its own line.
 func (p *planner) tracks() {
-	type trackOf struct{ router, name string }
+	type trackOf struct{ owner, name string }
+	of := func(t configs.Track) trackOf { return trackOf{trackOwner(t), t.Name} }
 	had := make(map[trackOf]configs.Track)
 	for _, t := range p.Before.Config.Tracks {
-		had[trackOf{t.Router, t.Name}] = t
+		had[of(t)] = t
 	}
-	seen := make(map[trackOf]bool)
+	seen := make(map[trackOf]configs.Track)
 	for _, t := range p.After.Config.Tracks {
-		key := trackOf{t.Router, t.Name}
-		seen[key] = true
+		key := of(t)
+		if first, again := seen[key]; again && len(changedTrack(first, t)) == 0 {
+			continue // the witness of a sync group is told once
+		}
+		seen[key] = t
 		was, stays := had[key]
 		l := api.PlanLine{Area: areaVRRP, Object: trackName(t)}
 		if !stays {
@@ -244,26 +273,39 @@ func (p *planner) tracks() {
 			switch {
 			case isWitness(t):
 				l.Change = "asked every " + short(t.Check.Interval)
-			case t.Probed():
+			case t.Probed() && !p.leads(t.Router):
 				l.Cost = "a backup runs at priority 1 until the first result"
 			}
 			p.add(l)
 			continue
 		}
-		fields := differing(was, t, "Check")
-		if was.Check != nil && t.Check != nil {
-			fields = append(fields, differing(*was.Check, *t.Check)...)
-		}
-		if len(fields) > 0 {
+		if fields := changedTrack(was, t); len(fields) > 0 {
 			l.Op, l.Change = opChange, written(fields)
 			p.add(l)
 		}
 	}
 	for _, t := range p.Before.Config.Tracks {
-		if !seen[trackOf{t.Router, t.Name}] {
+		if _, there := seen[of(t)]; !there {
+			seen[of(t)] = t
 			p.add(api.PlanLine{Area: areaVRRP, Op: opRemove, Object: trackName(t)})
 		}
 	}
+}
+
+// leads reports whether a router of the configuration in force is master here.
+func (p *planner) leads(router string) bool {
+	return slices.ContainsFunc(p.Before.Config.Routers, func(r configs.Router) bool {
+		return r.Name == router && p.stateOf(r).State == vrrp.Master
+	})
+}
+
+// changedTrack returns what differs between two tracks, other than whose they are.
+func changedTrack(was, is configs.Track) []field {
+	fields := differing(was, is, "Check", "Router")
+	if was.Check != nil && is.Check != nil {
+		fields = append(fields, differing(*was.Check, *is.Check)...)
+	}
+	return fields
 }
 
 // isWitness reports whether a track is a witness, or the peer that is asked beside it. By itself it changes nothing.
@@ -271,9 +313,17 @@ func isWitness(t configs.Track) bool {
 	return t.Kind == configs.TrackWitness || t.Kind == configs.TrackPeer
 }
 
+// trackOwner returns whose track it is.
+func trackOwner(t configs.Track) string {
+	if t.Group != "" {
+		return "sync group " + t.Group
+	}
+	return t.Router
+}
+
 func trackName(t configs.Track) string {
 	if isWitness(t) {
-		return t.Name + " of " + t.Router
+		return t.Name + " of " + trackOwner(t)
 	}
 	return "track " + t.Name + " of " + t.Router
 }

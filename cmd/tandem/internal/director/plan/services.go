@@ -28,7 +28,7 @@ func serversOf(cfg *configs.Config) map[string]configs.Server {
 }
 
 // waiting adds the servers that are added, removed or changed in the configuration without a change of the kernel's table: a
-// server that is not healthy may not be in the table.
+// server that is not healthy may not be in the table, and another program may have put a server into it.
 func (p *planner) waiting(told map[toldServer]bool) {
 	had, has := serversOf(p.Before.Config), serversOf(p.After.Config)
 	named := func(cfg *configs.Config, name string) bool {
@@ -52,6 +52,12 @@ func (p *planner) waiting(told map[toldServer]bool) {
 			p.add(l)
 		}
 	}
+	weights := make(map[member]int)
+	for _, e := range p.After.Table {
+		for _, srv := range e.Servers {
+			weights[member{e.ServiceID, srv.ServerID}] = srv.Weight
+		}
+	}
 	for _, svc := range p.After.Config.Services {
 		for _, srv := range svc.Servers {
 			id := core.ServerID(svc, srv)
@@ -59,12 +65,7 @@ func (p *planner) waiting(told map[toldServer]bool) {
 			switch {
 			case told[toldServer{svc.Name, srv.Addr}]:
 			case !stays:
-				l := api.PlanLine{
-					Area: areaServer, Op: opAdd, Object: serverOf(id), Later: true,
-					Change: fmt.Sprintf("%s, weight %d when its check passes", srv.Method, srv.Weight), Rows: rowsOf(svc, srv),
-				}
-				p.probed(svc, srv, &l)
-				p.add(l)
+				p.add(p.arrives(svc, srv, weights[member{svc.Virtuals[0].ServiceID, srv.In(svc.Virtuals[0]).ServerID}]))
 			case was.Weight != srv.Weight || was.Server.Canonical() != srv.Server.Canonical():
 				fields := differing(was.Canonical(), srv.Canonical())
 				p.add(api.PlanLine{
@@ -101,6 +102,22 @@ func rowsOf(svc configs.Service, srv configs.Server) []api.PlanRow {
 		rows = append(rows, api.PlanRow{Service: v.ServiceID.String(), Server: srv.In(v).ServerID.String()})
 	}
 	return rows
+}
+
+// arrives returns the line of a server that is added. weight is what it has in the kernel's table, and keeps; 0: it waits for its
+// check.
+func (p *planner) arrives(svc configs.Service, srv configs.Server, weight int) api.PlanLine {
+	l := api.PlanLine{Area: areaServer, Op: opAdd, Object: serverOf(core.ServerID(svc, srv)), Later: weight == 0, Rows: rowsOf(svc, srv)}
+	switch weight {
+	case 0:
+		l.Change = fmt.Sprintf("%s, weight %d when its check passes", srv.Method, srv.Weight)
+	case srv.Weight:
+		l.Change = fmt.Sprintf("%s, weight %d, as it is in the kernel's table", srv.Method, weight)
+	default:
+		l.Change = fmt.Sprintf("%s, weight %d as in the kernel's table, and %d when its check passes", srv.Method, weight, srv.Weight)
+	}
+	p.probed(svc, srv, &l)
+	return l
 }
 
 // services adds the lines about settings of services and checks.

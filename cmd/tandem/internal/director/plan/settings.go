@@ -26,8 +26,8 @@ func (p *planner) director() {
 		prefix  string
 		was, is any
 	}{
-		{"log.", was.Log, is.Log}, {"metrics.", was.Metrics, is.Metrics}, {"election.", was.Election, is.Election},
-		{"peer.", was.Peer, is.Peer},
+		{"log.", was.Log, is.Log}, {"metrics.", was.Metrics, is.Metrics}, {"web.", was.Web, is.Web}, {"election.", was.Election, is.Election},
+		{"peer.", was.Peer, is.Peer}, {"drill.", was.Drill, is.Drill},
 	} {
 		for _, f := range differing(part.was, part.is, "Key") {
 			fields = append(fields, field{part.prefix + f.key, f.was, f.is})
@@ -50,8 +50,14 @@ func (p *planner) director() {
 		if f.key == "metrics.listen" {
 			l.Cost = "Prometheus must ask at the new address"
 		}
+		if f.key == "web.listen" {
+			l.Cost = "browsers must open the page at the new address"
+		}
 		if strings.HasPrefix(f.key, "peer.") {
 			l.Cost = "the channel to the other director connects again, and needs what fits there"
+		}
+		if f.key == "peer.accept_config" && is.Peer.AcceptConfig {
+			l.Cost = "who has the key of the channel can run any program on this machine; the channel connects again"
 		}
 		p.add(l)
 	}

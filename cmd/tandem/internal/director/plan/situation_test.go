@@ -71,6 +71,7 @@ type situation struct {
 	drained     string         // the real server that an operator has drained
 	kernel      func([]lvs.ServiceStatus) []lvs.ServiceStatus
 	probes      map[CheckID]Probe
+	peer        *core.Peer
 }
 
 // input brings a director to a situation, and rehearses a reload.
@@ -103,8 +104,7 @@ func (s situation) input(t *testing.T, before, after string) Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := Input{Now: noon, Before: rehearsal.Before(), Routers: routers, Owned: make(map[lvs.ServiceID]bool), Probes: s.probes}
-	in.After, in.Fixed = rehearsal.Reload(parse(t, after), nil, nil)
+	in := Input{Now: noon, Before: rehearsal.Before(), Routers: routers, Owned: make(map[lvs.ServiceID]bool), Probes: s.probes, Peer: s.peer}
 	for _, e := range in.Before.Table {
 		row := lvs.ServiceStatus{Service: e.Service}
 		for _, srv := range e.Servers {
@@ -116,6 +116,8 @@ func (s situation) input(t *testing.T, before, after string) Input {
 	if s.kernel != nil {
 		in.Kernel = s.kernel(in.Kernel)
 	}
+	found := core.TableRead{Entries: tableOf(in.Kernel).entries, Owned: in.Owned}
+	in.After, in.Fixed = rehearsal.Reload(parse(t, after), nil, nil, found)
 	return in
 }
 

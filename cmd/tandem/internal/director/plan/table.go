@@ -349,7 +349,7 @@ func (p *planner) empty() {
 			l.Cost = "new clients get no answer"
 		}
 		if !p.serves(id) {
-			l.Harm = api.Harmless
+			l.Harm, l.Cost = api.Harmless, "clients come here only after a failover: "+l.Cost
 		}
 		p.add(l)
 	}

@@ -30,8 +30,10 @@ var (
 	apartDesc    = desc("config_apart", "1 while another configuration is in force than that of the director's own file, 0 otherwise.")
 	rollbackDesc = desc("config_rollbacks_total", "Configurations that were rolled back because nobody confirmed them.")
 	historyDesc  = desc("history_lost_events_total", "Events that are missing in the file of the history, because it could not be written.")
+	stateDirDesc = desc("state_dir_fails", "1 while the state directory cannot be written, so that a restart would forget something, 0 otherwise.")
 	warningsDesc = desc("warnings_count", "Warnings in the status.")
 
+	electionRunningDesc  = desc("election_running", "1 while the election process runs, 0 otherwise; absent without virtual routers.")
 	electionRestartsDesc = desc("election_restarts_total", "Election processes that died and were started again.")
 	routerStateDesc      = desc("vrrp_state", "1 for the state that the virtual router is in, 0 for the others.", "router", "state")
 	routerPriorityDesc   = desc("vrrp_priority", "The present priority of the virtual router in the election.", "router")
@@ -49,8 +51,12 @@ var (
 	advertErrorsDesc     = desc("vrrp_send_errors_total", "VRRP advertisements that could not be sent.", "router")
 	answersWithheldDesc  = desc("vrrp_answers_withheld_total", "VRRP advertisements that a master did not answer, because it had just answered many.", "router")
 	latenessDesc         = desc("vrrp_advert_lateness_seconds", "How late the advertisements of a master were sent.", "router")
+	takeoverDesc         = desc("vrrp_takeover_seconds", "How long nobody advertised when this director took a virtual router over: from the last advertisement of the former master to its own first one.", "router")
 	longestGapDesc       = desc("vrrp_advert_longest_gap_seconds", "The longest time between two advertisements of a master.", "router")
 	standbyDesc          = desc("vrrp_standby", "1 while the virtual router is in standby (after tandem failover).", "router")
+	syncWaitsDesc        = desc("vrrp_waits_for_connections", "1 while the virtual router does not take over because this director lacks connections of the other one, 0 otherwise; absent without preempt = \"synced\".", "router")
+	syncMissingDesc      = desc("vrrp_connections_missing", "Established connections of the other director that this one lacks, while the virtual router waits for them; absent while they are not known.", "router")
+	syncOverrunsDesc     = desc("vrrp_preempt_sync_overruns_total", "Times that the virtual router took over although connections were missing, because preempt_sync_limit was over.", "router")
 	hmacEnforcedDesc     = desc("vrrp_hmac_enforced", "1 for a virtual router that accepts only signed advertisements, 0 for any other.", "router")
 	hmacActiveKeyDesc    = desc("vrrp_hmac_active_key", "The id of the key that signs the virtual router's advertisements, 0 if they are not signed.", "router")
 	twoMastersDesc       = desc("vrrp_two_masters", "1 while this virtual router is master and hears another master that claims its place.", "router")
@@ -62,6 +68,7 @@ var (
 	rivalsDesc           = desc("rivals_count", "Other machines that claim a virtual address of ours on the interface.", "interface")
 	rivalClaimsDesc      = desc("rival_claims_total", "Frames by which other machines claimed a virtual address of ours.", "interface")
 	addressWritesDesc    = desc("address_writes_total", "Netlink messages that added or removed an address.", "interface")
+	addressRepairsDesc   = desc("address_repairs_total", "Addresses, routes and rules that another program removed or changed, and that were put back.", "interface")
 
 	serverWeightDesc      = desc("server_weight", "The weight that the real server should have in the kernel.", "service", "server")
 	serverHealthyDesc     = desc("server_healthy", "1 for a real server that is healthy or unchecked, 0 for any other.", "service", "server")
@@ -82,6 +89,7 @@ var (
 	serverBytesDesc        = desc("server_bytes_total", "Bytes to and from the real server that passed the kernel's table.", "service", "server", "direction")
 	syncRunningDesc        = desc("connection_sync_running", "1 for each role (master, backup) in which the kernel's connection sync runs, 0 for the other role.", "role")
 
+	ipvsInLineDesc = desc("ipvs_in_line", "1 while the kernel's IPVS table is as the director wants it, 0 otherwise.")
 	ipvsWritesDesc = desc("ipvs_writes_total", "Commands that wrote to the kernel's IPVS table.")
 	ipvsPassesDesc = desc("ipvs_reconciles_total", "Passes that compared the kernel's IPVS table with the wanted one in full.")
 	ipvsDriftDesc  = desc("ipvs_drift_repaired_total", "Changes of the IPVS table that another program made and that were repaired.")
@@ -110,18 +118,6 @@ func (s sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-// lateness sends a router's histogram. Prometheus wants the classes as cumulative sums.
-func (s sink) lateness(r vrrp.Status) {
-	buckets, sum := make(map[float64]uint64), uint64(0)
-	late := r.Counters.Lateness
-	for i, bound := range vrrp.LatenessBounds {
-		sum += late.Counts[i]
-		buckets[bound.Seconds()] = sum
-	}
-	sum += late.Counts[len(vrrp.LatenessBounds)]
-	s <- prometheus.MustNewConstHistogram(latenessDesc, sum, late.Sum.Seconds(), buckets, r.Name)
-}
-
 // flag is the value of a gauge that is 1 or 0.
 func flag(on bool) float64 {
 	if on {
@@ -142,6 +138,7 @@ func (s sink) traffic(packets, bytes *prometheus.Desc, of api.Stats, labels ...s
 type Metrics struct {
 	Status           api.Status
 	State            *core.Snapshot
+	ElectionRunning  bool
 	ElectionRestarts uint64
 	TableWrites      uint64
 	TablePasses      uint64
@@ -162,20 +159,23 @@ func Collect(ch chan<- prometheus.Metric, m Metrics) {
 	out.gauge(apartDesc, flag(status.Config.Apart))
 	out.count(rollbackDesc, m.State.Revisions.RolledBack)
 	out.count(historyDesc, m.State.StateDir.History.Lost)
+	out.gauge(stateDirDesc, flag(stateDirFails(m.State.StateDir)))
 	out.gauge(warningsDesc, float64(len(status.Warnings)))
+	if len(m.State.Config.Routers) > 0 {
+		out.gauge(electionRunningDesc, flag(m.ElectionRunning))
+	}
 	out.count(electionRestartsDesc, m.ElectionRestarts)
 	collectVRRP(out, status.VRRP, m.State.Report)
 	collectServices(out, status.Services)
 	collectHooks(out, status.Hooks)
 	collectPeer(out, status.Peer)
+	collectDrills(out, status.Drills)
 	for _, role := range []lvs.Roles{lvs.SyncMaster, lvs.SyncBackup} {
-		running := 0.0
-		if slices.ContainsFunc(status.Sync, func(s api.Sync) bool { return s.Role == role.String() }) {
-			running = 1
-		}
-		out.gauge(syncRunningDesc, running, role.String())
+		running := slices.ContainsFunc(status.Sync, func(s api.Sync) bool { return s.Role == role.String() })
+		out.gauge(syncRunningDesc, flag(running), role.String())
 	}
 
+	out.gauge(ipvsInLineDesc, flag(status.Table == nil))
 	out.count(ipvsWritesDesc, m.TableWrites)
 	out.count(ipvsPassesDesc, m.TablePasses)
 	out.count(ipvsDriftDesc, m.TableRepairs)
@@ -205,57 +205,52 @@ func (s sink) paths(r api.Router) {
 
 // hmac writes how a virtual router signs.
 func (s sink) hmac(r api.Router) {
-	enforced, active := 0.0, 0.0
+	enforced, active := false, 0
 	if r.HMAC != nil {
-		active = float64(r.HMAC.ActiveKey)
-		if r.HMAC.Mode == vrrp.HMACEnforce.String() {
-			enforced = 1
-		}
+		enforced, active = r.HMAC.Mode == vrrp.HMACEnforce.String(), int(r.HMAC.ActiveKey)
 	}
-	s.gauge(hmacEnforcedDesc, enforced, r.Name)
-	s.gauge(hmacActiveKeyDesc, active, r.Name)
+	s.gauge(hmacEnforcedDesc, flag(enforced), r.Name)
+	s.gauge(hmacActiveKeyDesc, float64(active), r.Name)
 }
 
 func collectVRRP(out sink, routers []api.Router, report message.Report) {
+	for _, r := range routers {
+		out.router(r)
+	}
+	collectCounters(out, routers, report.Routers)
+	collectInterfaces(out, report.Interfaces)
+}
+
+// router writes the state of a virtual router.
+func (s sink) router(r api.Router) {
+	for _, state := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+		s.gauge(routerStateDesc, flag(r.State == state.String()), r.Name, state.String())
+	}
+	s.gauge(standbyDesc, flag(r.Standby), r.Name)
+	s.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
+	s.syncWait(r)
+	s.hmac(r)
+	s.gauge(twoMastersDesc, flag(r.TwoMasters.Since != nil), r.Name)
+	s.count(twoMastersCountDesc, r.TwoMasters.Count, r.Name)
+	s.seconds(twoMastersTimeDesc, r.TwoMasters.TotalSeconds, r.Name)
+	s.paths(r)
+	if r.Asked != nil {
+		s.count(askedDesc, r.Asked.Count, r.Name)
+		s.count(answeredDesc, r.Asked.Answered, r.Name)
+	}
+	for _, t := range r.Track {
+		s.gauge(trackOKDesc, flag(t.OK), r.Name, t.Name)
+	}
+}
+
+// collectCounters sends the election's counters of the routers that are shown.
+func collectCounters(out sink, routers []api.Router, reported []vrrp.Status) {
 	type id struct{ iface, name string } // a router that moves to another interface is on both for a while
 	shown := make(map[id]bool)
 	for _, r := range routers {
 		shown[id{r.Interface, r.Name}] = true
-		for _, state := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
-			in := 0.0
-			if r.State == state.String() {
-				in = 1
-			}
-			out.gauge(routerStateDesc, in, r.Name, state.String())
-		}
-		standby := 0.0
-		if r.Standby {
-			standby = 1
-		}
-		out.gauge(standbyDesc, standby, r.Name)
-		out.gauge(routerPriorityDesc, float64(r.EffectivePriority), r.Name)
-		out.hmac(r)
-		two := 0.0
-		if r.TwoMasters.Since != nil {
-			two = 1
-		}
-		out.gauge(twoMastersDesc, two, r.Name)
-		out.count(twoMastersCountDesc, r.TwoMasters.Count, r.Name)
-		out.seconds(twoMastersTimeDesc, r.TwoMasters.TotalSeconds, r.Name)
-		out.paths(r)
-		if r.Asked != nil {
-			out.count(askedDesc, r.Asked.Count, r.Name)
-			out.count(answeredDesc, r.Asked.Answered, r.Name)
-		}
-		for _, t := range r.Track {
-			ok := 0.0
-			if t.OK {
-				ok = 1
-			}
-			out.gauge(trackOKDesc, ok, r.Name, t.Name)
-		}
 	}
-	for _, r := range report.Routers {
+	for _, r := range reported {
 		if !shown[id{r.Interface, r.Name}] {
 			continue
 		}
@@ -263,7 +258,9 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 		out.count(advertsReceivedDesc, r.Counters.AdvertsReceived, r.Name)
 		out.count(advertErrorsDesc, r.Counters.SendErrors, r.Name)
 		out.count(answersWithheldDesc, r.Counters.AnswersWithheld, r.Name)
-		out.lateness(r)
+		late, took := r.Counters.Lateness, r.Counters.Takeovers
+		out.histogram(latenessDesc, vrrp.LatenessBounds[:], late.Counts[:], late.Powers, late.Sum, r.Name)
+		out.histogram(takeoverDesc, vrrp.TakeoverBounds[:], took.Counts[:], took.Powers, took.Sum, r.Name)
 		out.gauge(longestGapDesc, r.Counters.LongestGap.Seconds(), r.Name)
 		out.count(becameMasterDesc, r.Counters.BecameMaster, r.Name)
 		for reason, n := range r.Counters.Drops.All() {
@@ -272,7 +269,11 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 			}
 		}
 	}
-	for _, i := range report.Interfaces {
+}
+
+// collectInterfaces sends what the election did and saw on its interfaces.
+func collectInterfaces(out sink, interfaces []message.Interface) {
+	for _, i := range interfaces {
 		out.count(announcementsDesc, i.Announce.Requests, i.Name, "arp_request")
 		out.count(announcementsDesc, i.Announce.Replies, i.Name, "arp_reply")
 		out.count(announcementsDesc, i.Announce.Advertisements, i.Name, "neighbour_advertisement")
@@ -283,6 +284,7 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 			}
 		}
 		out.count(addressWritesDesc, i.AddressWrites, i.Name)
+		out.count(addressRepairsDesc, i.Repairs, i.Name)
 		out.gauge(rivalsDesc, float64(len(i.Rivals)), i.Name)
 		out.count(rivalClaimsDesc, i.Claims, i.Name)
 	}
@@ -290,25 +292,13 @@ func collectVRRP(out sink, routers []api.Router, report message.Report) {
 
 func collectServices(out sink, services []api.Service) {
 	for _, svc := range services {
-		quorum := 1.0
-		if svc.QuorumLost {
-			quorum = 0
-		}
-		out.gauge(serviceQuorumDesc, quorum, svc.Name)
+		out.gauge(serviceQuorumDesc, flag(!svc.QuorumLost), svc.Name)
 		out.count(serviceConnectionsDesc, svc.Stats.Connections, svc.Name)
 		out.traffic(servicePacketsDesc, serviceBytesDesc, svc.Stats, svc.Name)
 		for _, srv := range svc.Servers {
 			server := netip.AddrPortFrom(srv.Address, srv.Port).String()
-			healthy := 0.0
-			if srv.Health == "healthy" || srv.Health == "unchecked" {
-				healthy = 1
-			}
-			out.gauge(serverHealthyDesc, healthy, svc.Name, server)
-			unanswered := 0.0
-			if srv.Unanswered != nil {
-				unanswered = 1
-			}
-			out.gauge(serverUnansweredDesc, unanswered, svc.Name, server)
+			out.gauge(serverHealthyDesc, flag(srv.Health == "healthy" || srv.Health == "unchecked"), svc.Name, server)
+			out.gauge(serverUnansweredDesc, flag(srv.Unanswered != nil), svc.Name, server)
 			if !srv.Since.IsZero() {
 				out.gauge(serverSinceDesc, float64(srv.Since.UnixMilli())/1000, svc.Name, server)
 			}
@@ -326,10 +316,6 @@ func collectServices(out sink, services []api.Service) {
 
 // collectCheck sends the metrics of one check of a real server. labels are on all of them.
 func collectCheck(out sink, c api.Check, labels ...string) {
-	flapping := 0.0
-	if c.Flapping {
-		flapping = 1
-	}
 	switch c.Health {
 	case healthcheck.Healthy.String():
 		out.gauge(checkHealthyDesc, 1, labels...)
@@ -337,7 +323,18 @@ func collectCheck(out sink, c api.Check, labels ...string) {
 		out.gauge(checkHealthyDesc, 0, labels...)
 	}
 	out.gauge(checkLatencyDesc, c.LatencySeconds, labels...)
-	out.gauge(checkFlappingDesc, flapping, labels...)
+	out.gauge(checkFlappingDesc, flag(c.Flapping), labels...)
 	out.count(checkResultsDesc, c.Successes, append(labels, "success")...)
 	out.count(checkResultsDesc, c.Failures, append(labels, "failure")...)
+}
+
+func (s sink) syncWait(r api.Router) {
+	if r.PreemptSyncLimit == "" {
+		return
+	}
+	s.gauge(syncWaitsDesc, flag(r.Waits != nil), r.Name)
+	s.count(syncOverrunsDesc, r.PreemptSyncOverruns, r.Name)
+	if r.Waits != nil && r.Waits.Known {
+		s.gauge(syncMissingDesc, float64(r.Waits.Of-r.Waits.Have), r.Name)
+	}
 }

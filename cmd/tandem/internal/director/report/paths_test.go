@@ -4,6 +4,8 @@ package report
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +39,23 @@ func TestPaths(t *testing.T) {
 	}
 	if a := rows[0].Asked; a == nil || a.Count != 4 || a.Answered != 1 || len(a.Answers) != 1 || !a.Answers[0].Peer {
 		t.Errorf("%+v", a)
+	}
+	report.Routers[0].Warnings = []string{"the wire", report.Routers[0].Paths[0].Warning(), report.Routers[0].Paths[1].Warning()}
+	report.Routers[0].Tracking.NoWitness = true
+	guards, all := guardWarnings(report), electionWarnings(report)
+	for _, w := range guards {
+		if !slices.Contains(all, w) {
+			t.Errorf("%q is none of %q", w, all)
+		}
+	}
+	if len(guards) != 3 || len(all) != 4 {
+		t.Errorf("%q, of %q", guards, all)
+	}
+	pair := func(name string) vrrp.Status {
+		return vrrp.Status{Name: name, Group: "pair", Tracking: vrrp.Tracking{NoWitness: true}}
+	}
+	if got := guardWarnings(message.Report{Routers: []vrrp.Status{pair("a"), pair("b")}}); len(got) != 1 || !strings.HasPrefix(got[0], "sync group pair: no witness answers") {
+		t.Errorf("a sync group without a witness: %q", got)
 	}
 	if rows[1].Paths == nil || len(rows[1].Paths) > 0 || rows[1].Asked != nil {
 		t.Errorf("%+v", rows[1])

@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
@@ -23,6 +24,7 @@ var (
 	peerClockErrDesc  = desc("peer_clock_error_seconds", "The largest error of tandem_peer_clock_ahead_seconds.")
 	peerRefusedDesc   = desc("peer_refused_total", "Connections to the port of the channel that were refused, because the other side was not the peer.")
 	peerDriftDesc     = desc("peer_drift_count", "Settings that differ in the configurations of both directors and should not.")
+	peerWrongDesc     = desc("peer_drift_wrong", "Of these settings, those with which the pair does not work as it should.")
 	peerServersDesc   = desc("peer_servers_differ_count", "Real servers that one director sees healthy and the other one unhealthy.")
 	peerOrdersDesc    = desc("peer_orders_differ_count", "Real servers about which the directors have different orders.")
 )
@@ -33,14 +35,19 @@ func peerStatus(shot *core.Snapshot) *api.Peer {
 	if p == nil {
 		return nil
 	}
-	half := func(h core.PeerHalf) api.PeerHalf { return api.PeerHalf{Up: h.Up, Since: h.Since, Problem: h.Problem} }
+	half := func(h core.PeerHalf) api.PeerHalf {
+		return api.PeerHalf{Up: h.Up, Since: h.Since, Problem: h.Problem, Fault: string(h.Fault)}
+	}
 	is := &api.Peer{
 		Address: shot.Config.Peer.Address.String(), Name: p.Channel.Name, Version: p.Channel.Version,
 		To: half(p.Channel.To), From: half(p.Channel.From), HeardAt: p.HeardAt, Refused: p.Channel.Refused, Refusal: p.Channel.Refusal,
-		Routers: []api.PeerRouter{}, Drift: []api.PeerDrift{}, Servers: []api.PeerServer{}, Orders: []api.PeerOrder{},
+		Can: []string{}, Warnings: channelWarnings(shot), Routers: []api.PeerRouter{}, Drift: []api.PeerDrift{}, Servers: []api.PeerServer{}, Orders: []api.PeerOrder{},
 	}
 	if p.Skew.Known {
 		is.Clock = &api.Clock{AheadSeconds: p.Skew.Ahead.Seconds(), ErrorSeconds: p.Skew.Error.Seconds()}
+	}
+	for _, a := range p.Channel.Can {
+		is.Can = append(is.Can, message.Clean(string(a)))
 	}
 	for _, d := range p.Drift {
 		is.Drift = append(is.Drift, api.PeerDrift{Wrong: d.Wrong, Text: d.Text})
@@ -58,18 +65,28 @@ func peerStatus(shot *core.Snapshot) *api.Peer {
 	}
 	is.Servers = append(is.Servers, seenDifferently(shot)...)
 	is.ServersNotTold = p.View.ServersLeft
+	if p.Lost == "" {
+		is.Unanswered = unansweredThere(shot)
+	}
 	return is
+}
+
+// unansweredThere returns the real servers that do not answer the clients of the other director.
+func unansweredThere(shot *core.Snapshot) (all []api.Unanswered) {
+	for _, srv := range shot.Peer.View.Servers {
+		if n := srv.Unanswered; n != nil {
+			all = append(all, api.Unanswered{Server: srv.Name, Since: n.Since, Connections: n.Connections, OthersPercent: n.OthersPercent,
+				Checked: srv.Health == ""})
+		}
+	}
+	return all
 }
 
 // seenDifferently returns the real servers that one director sees healthy and the other one unhealthy.
 func seenDifferently(shot *core.Snapshot) (all []api.PeerServer) {
-	theirs := make(map[string]message.Server, len(shot.Peer.View.Servers))
-	for _, s := range shot.Peer.View.Servers {
-		theirs[s.Name] = s
-	}
 	for _, svc := range shot.Services {
 		for _, srv := range svc.Servers {
-			there, told := theirs[srv.ID]
+			there, told := shot.Peer.Seen[srv.ID]
 			mine := srv.Verdict
 			if !told || !srv.Checked {
 				continue
@@ -92,22 +109,42 @@ func seenDifferently(shot *core.Snapshot) (all []api.PeerServer) {
 	return all
 }
 
-// peerWarnings returns sentences about the pair that need an operator.
-func peerWarnings(shot *core.Snapshot) (all []string) {
+// nameOfPeer is the name of the other director, or its address.
+func nameOfPeer(shot *core.Snapshot) string {
+	if n := shot.Peer.Channel.Name; n != "" {
+		return n
+	}
+	return shot.Config.Peer.Address.String()
+}
+
+// lostWarning says that the channel is lost, or "".
+func lostWarning(shot *core.Snapshot) string {
 	p := shot.Peer
-	if p == nil {
-		return nil
+	if !p.LongLost(shot.Now) {
+		return ""
 	}
-	name := p.Channel.Name
-	if name == "" {
-		name = shot.Config.Peer.Address.String()
+	return fmt.Sprintf("the channel to %s does not work since %s: %s; until then orders about real servers are in force here only, and "+
+		"the election goes on as usual", nameOfPeer(shot), p.LostAt.UTC().Format(time.RFC3339), p.Lost)
+}
+
+// clockWarning says that the clocks differ, or "".
+func clockWarning(shot *core.Snapshot) string {
+	if !shot.Peer.Skewed() {
+		return ""
 	}
-	if p.LongLost(shot.Now) {
-		all = append(all, fmt.Sprintf("the channel to %s does not work since %s: %s; until then orders about real servers are in force here only, and "+
-			"the election goes on as usual", name, p.LostAt.UTC().Format(time.RFC3339), p.Lost))
-	}
+	return fmt.Sprintf("the clock of %s is %s: run NTP on both directors", nameOfPeer(shot), ahead(shot.Peer.Skew))
+}
+
+// given returns the sentences that are not empty.
+func given(sentences ...string) []string {
+	return slices.DeleteFunc(sentences, func(s string) bool { return s == "" })
+}
+
+// channelWarnings returns sentences about the channel, the configurations and the clocks of both directors.
+func channelWarnings(shot *core.Snapshot) (all []string) {
+	all = given(lostWarning(shot))
 	var wrong []string
-	for _, d := range p.Drift {
+	for _, d := range shot.Peer.Drift {
 		if d.Wrong {
 			wrong = append(wrong, d.Text)
 		}
@@ -119,12 +156,20 @@ func peerWarnings(shot *core.Snapshot) (all []string) {
 		}
 		all = append(all, "the configurations of both directors differ: "+text)
 	}
-	if p.Skewed() {
-		all = append(all, fmt.Sprintf("the clock of %s is %s: run NTP on both directors", name, ahead(p.Skew)))
+	return append(all, given(clockWarning(shot))...)
+}
+
+// peerWarnings returns sentences about the pair that need an operator.
+func peerWarnings(shot *core.Snapshot) (all []string) {
+	p := shot.Peer
+	if p == nil {
+		return nil
 	}
+	name := nameOfPeer(shot)
+	all = channelWarnings(shot)
 	var orders, servers []string
 	for _, o := range p.Orders {
-		if !o.Meant && p.Lost == "" && o.Why != "the later order is on its way" {
+		if !o.Meant && o.Why != core.OrderComing && p.Lost == "" {
 			orders = append(orders, fmt.Sprintf("%s (here %s, on %s %s: %s)", o.Server, o.Here, name, o.There, o.Why))
 		}
 	}
@@ -159,14 +204,8 @@ func collectPeer(out sink, p *api.Peer) {
 	if p == nil {
 		return
 	}
-	up := func(h api.PeerHalf) float64 {
-		if h.Up {
-			return 1
-		}
-		return 0
-	}
-	out.gauge(peerConnectedDesc, up(p.To), "to")
-	out.gauge(peerConnectedDesc, up(p.From), "from")
+	out.gauge(peerConnectedDesc, flag(p.To.Up), "to")
+	out.gauge(peerConnectedDesc, flag(p.From.Up), "from")
 	if !p.HeardAt.IsZero() {
 		out.gauge(peerHeardDesc, float64(p.HeardAt.UnixMilli())/1000)
 	}
@@ -175,7 +214,14 @@ func collectPeer(out sink, p *api.Peer) {
 		out.gauge(peerClockErrDesc, p.Clock.ErrorSeconds)
 	}
 	out.count(peerRefusedDesc, p.Refused)
+	wrong := 0
+	for _, d := range p.Drift {
+		if d.Wrong {
+			wrong++
+		}
+	}
 	out.gauge(peerDriftDesc, float64(len(p.Drift)))
+	out.gauge(peerWrongDesc, float64(wrong))
 	out.gauge(peerServersDesc, float64(len(p.Servers)))
 	out.gauge(peerOrdersDesc, float64(len(p.Orders)))
 }

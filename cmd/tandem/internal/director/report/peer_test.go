@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer/message"
 	"github.com/tandem-lvs/tandem/configs"
@@ -26,7 +27,7 @@ func pairedShot() *core.Snapshot {
 		return core.Server{ID: id, Checked: true, Verdict: healthcheck.TargetStatus{Health: health, Reason: "refused", Since: ago(since)}}
 	}
 	up := core.PeerHalf{Up: true, Since: ago(time.Hour)}
-	return &core.Snapshot{
+	shot := &core.Snapshot{
 		Now: evening, Config: &configs.Config{Name: "lb1", Peer: configs.Peer{Address: netip.MustParseAddrPort("10.0.0.2:8474")}},
 		Services: []*core.Service{{Servers: []core.Server{
 			server("www/192.0.2.11:80", healthcheck.Healthy, time.Hour), server("www/192.0.2.12:80", healthcheck.Unhealthy, 59*time.Second),
@@ -46,9 +47,25 @@ func pairedShot() *core.Snapshot {
 			Orders: []core.OrderDifference{
 				{Server: "www/192.0.2.11:80", Here: "drained by command", There: "as configured", Why: "--local on lb1", Meant: true},
 				{Server: "www/192.0.2.12:80", Here: "as configured", There: "drained by command", Why: "ordered before the directors had a channel: order it again"},
-				{Server: "www/192.0.2.13:80", Why: "the later order is on its way"},
+				{Server: "www/192.0.2.13:80", Why: core.OrderComing},
 			},
 		},
+	}
+	shot.Peer.Seen = core.ByName(shot.Peer.View.Servers)
+	return shot
+}
+
+// TestUnansweredThere: servers that do not answer the clients of the other director are shown, as long as the channel works.
+func TestUnansweredThere(t *testing.T) {
+	shot := pairedShot()
+	shot.Peer.View.Servers[1].Unanswered = &message.Unanswered{Connections: 37, OthersPercent: 99, Since: evening}
+	want := api.Unanswered{Server: "www/192.0.2.12:80", Since: evening, Connections: 37, OthersPercent: 99, Checked: true}
+	if got := peerStatus(shot).Unanswered; len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v", got)
+	}
+	shot.Peer.Lost = "it fell silent"
+	if got := peerStatus(shot).Unanswered; got != nil {
+		t.Errorf("without channel: %+v", got)
 	}
 }
 
@@ -103,14 +120,14 @@ func TestStatusAndMetricsOfThePeer(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"tandem_peer_connected": 2, "tandem_peer_heard_timestamp_seconds": float64(evening.Unix() - 1), "tandem_peer_clock_ahead_seconds": -1.5,
-		"tandem_peer_clock_error_seconds": 0.4, "tandem_peer_refused_total": 3, "tandem_peer_drift_count": 2,
+		"tandem_peer_clock_error_seconds": 0.4, "tandem_peer_refused_total": 3, "tandem_peer_drift_count": 2, "tandem_peer_drift_wrong": 1,
 		"tandem_peer_servers_differ_count": 2, "tandem_peer_orders_differ_count": 3,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
 	}
-	if len(got) != 8 {
+	if len(got) != 9 {
 		t.Errorf("%v", got)
 	}
 }

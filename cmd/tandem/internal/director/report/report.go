@@ -16,6 +16,7 @@ type Input struct {
 	State   *core.Snapshot
 	Checks  map[string]healthcheck.TargetStatus // by ID
 	Metrics string                              // why no metrics are served; empty: they are, or are not configured
+	Web     string                              // why the web page is not served; empty: it is, or is not configured
 	Control string                              // why the permissions of the control socket are not in force; empty: they are
 	Kernel  []lvs.ServiceStatus                 // the kernel's counters
 	Problem string                              // why Kernel is missing
@@ -35,6 +36,7 @@ func Status(in Input) api.Status {
 		Services: make([]api.Service, 0, len(cfg.Services)),
 		Warnings: []string{},
 	}
+	showSyncWaits(s.VRRP, shot)
 	rows := make(map[string][]api.Track)
 	for _, t := range shot.Tracks {
 		rows[t.Router] = append(rows[t.Router], api.Track{Name: t.Name, OK: t.OK, Reason: t.Reason})
@@ -48,8 +50,11 @@ func Status(in Input) api.Status {
 	}
 	s.Warnings = append(s.Warnings, warnings(in)...)
 	s.WireWarnings = append(wireWarnings(shot.Report), rivalWarnings(shot.Report, cfg.Services)...)
+	s.GuardWarnings = guardWarnings(shot.Report)
 	s.ServerWarnings = serverWarnings(shot)
+	s.Isolated = shot.Isolated
 	s.Table = tableFault(shot)
+	s.Drill, s.Drills = shot.Drills.UnderWay, shot.Drills.Last
 	s.Peer = peerStatus(shot)
 	return s
 }

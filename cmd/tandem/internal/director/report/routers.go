@@ -16,6 +16,7 @@ import (
 // electionWarnings returns sentences about faults that the election finds on the wire and on its interfaces.
 func electionWarnings(report message.Report) []string {
 	var all []string
+	witnesses := witnessWarnings(report)
 	if report.Problem != "" {
 		all = append(all, "no virtual router runs: "+report.Problem)
 	}
@@ -24,9 +25,8 @@ func electionWarnings(report message.Report) []string {
 			all = append(all, r.Name+": all directors fail: no other master is heard, so this one is master at priority 1, although "+
 				r.Tracking.Fault+"; look for the cause on each director (a script: run it by hand, as its user)")
 		}
-		if r.Tracking.NoWitness {
-			all = append(all, r.Name+": no witness answers, so this director does not take over from a silent master: see tandem status for the "+
-				"witnesses, and look at the network of this machine")
+		if w := witnesses[r.Name]; w != "" {
+			all = append(all, w)
 		}
 		for _, w := range r.Warnings {
 			all = append(all, r.Name+": "+w)
@@ -35,6 +35,42 @@ func electionWarnings(report message.Report) []string {
 	for _, i := range report.Interfaces {
 		if i.Trouble != "" {
 			all = append(all, i.Name+": "+i.Trouble)
+		}
+	}
+	return all
+}
+
+const noWitness = ": no witness answers, so this director does not take over from a silent master: see tandem status for the witnesses, " +
+	"and look at the network of this machine"
+
+// witnessWarnings returns the sentence about the witnesses of each router that does not reach them. The members of a sync group have
+// one together, which is the first one's.
+func witnessWarnings(report message.Report) map[string]string {
+	all, groups := make(map[string]string), make(map[string]bool)
+	for _, r := range report.Routers {
+		switch {
+		case !r.Tracking.NoWitness || r.Group != "" && groups[r.Group]:
+		case r.Group != "":
+			groups[r.Group] = true
+			all[r.Name] = "sync group " + r.Group + noWitness
+		default:
+			all[r.Name] = r.Name + noWitness
+		}
+	}
+	return all
+}
+
+// guardWarnings returns those of them that are about paths and witnesses.
+func guardWarnings(report message.Report) (all []string) {
+	witnesses := witnessWarnings(report)
+	for _, r := range report.Routers {
+		if w := witnesses[r.Name]; w != "" {
+			all = append(all, w)
+		}
+		for i := range r.Paths {
+			if text := r.Paths[i].Warning(); text != "" {
+				all = append(all, r.Name+": "+text)
+			}
 		}
 	}
 	return all

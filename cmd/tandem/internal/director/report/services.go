@@ -45,6 +45,7 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 		Name: svc.Name, Virtual: virtuals(svc.Virtuals), Protocol: first.Protocol.String(),
 		Scheduler: first.Scheduler, Method: svc.Method.String(), Servers: make([]api.Server, 0, len(svc.Servers)),
 		Up: pool.Up, QuorumLost: pool.State.QuorumLost, Panic: pool.Panic,
+		Quorum: svc.Quorum, PanicBelow: svc.PanicBelow,
 	}
 	for _, virtual := range svc.Virtuals {
 		row.Stats = add(row.Stats, c.services[virtual.ServiceID])
@@ -64,8 +65,7 @@ func serviceStatus(svc configs.Service, is *core.Service, in Input, c counts) ap
 			s.Reason = "checked by the master only"
 		}
 		if n := known.Unanswered; n != nil {
-			s.Unanswered = &api.Unanswered{Server: known.ID, Since: n.Since, Connections: n.Unanswered, OthersPercent: n.OthersPercent,
-				Checked: n.Checked, TriedAgain: n.Until}
+			s.Unanswered = unanswered(in.State.Peer, known.ID, n)
 			if n.Out {
 				s.Note = joined(s.Note, "no new clients until "+n.Until.Format(time.TimeOnly)+", because it does not answer them")
 			}

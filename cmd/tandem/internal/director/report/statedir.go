@@ -30,6 +30,11 @@ func stateDirWarnings(shot *core.Snapshot) (all []string) {
 	return append(all, historyWarnings(dir.History)...)
 }
 
+// stateDirFails reports whether something that a restart needs is not on the disk.
+func stateDirFails(dir core.StateDir) bool {
+	return dir.Unusable != "" || len(dir.Unwritten) > 0 || dir.Unowned != "" || dir.History.Problem != ""
+}
+
 // historyWarnings returns a sentence if the history is not complete.
 func historyWarnings(file core.HistoryFile) []string {
 	lost := ""

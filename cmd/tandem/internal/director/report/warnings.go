@@ -26,7 +26,7 @@ func warnings(in Input) (all []string) {
 	all = append(all, allPoolWarnings(shot.Config.Services, poolsOf(shot))...)
 	all = append(all, rivalWarnings(shot.Report, shot.Config.Services)...)
 	all = append(all, electionWarnings(shot.Report)...)
-	all = append(all, trafficWarnings(shot.Services)...)
+	all = append(all, trafficWarnings(shot.Services, shot.Peer)...)
 	if in.Problem != "" {
 		all = append(all, "the kernel's IPVS table cannot be read: "+in.Problem)
 	}
@@ -42,13 +42,17 @@ func warnings(in Input) (all []string) {
 	all = append(all, checkWarnings(in.Checks)...)
 	all = append(all, stateDirWarnings(shot)...)
 	all = append(all, hookWarnings(shot.Hooks)...)
+	for _, split := range shot.Config.NATSplits {
+		all = append(all, diagnosis.SplitNAT(split).Advice())
+	}
 	for _, w := range shot.Config.Warnings {
 		all = append(all, w.Error())
 	}
 	all = append(all, RevisionWarnings(shot)...)
 	all = append(all, departedWarnings(shot.Departed)...)
 	all = append(all, peerWarnings(shot)...)
-	for _, operators := range []string{in.Control, in.Metrics} {
+	all = append(all, drillWarnings(shot.Drills.UnderWay)...)
+	for _, operators := range []string{in.Control, in.Metrics, in.Web} {
 		if operators != "" {
 			all = append(all, operators)
 		}
@@ -85,8 +89,7 @@ func stepBackWarnings(shot *core.Snapshot) (all []string) {
 		all = append(all, "no real server answers this director, although neighbours do: the servers have failed, or the way to them has; it steps back at priority 1, so that the peer serves if it reaches them")
 	}
 	for _, iface := range shot.Isolated {
-		all = append(all, iface+": no other machine answers there, although the interface is up: this director steps back at priority 1, "+
-			"so that the peer serves if it reaches somebody; look at the cable, the switch and the VLAN of "+iface)
+		all = append(all, diagnosis.SilentSegment(iface).Advice())
 	}
 	if shot.AllDown && len(shot.Config.Routers) > 0 {
 		all = append(all, allDown)
@@ -128,14 +131,13 @@ func tableFault(shot *core.Snapshot) *api.TableFault {
 const maxUnanswered = 5
 
 // trafficWarnings returns sentences about servers that do not answer clients.
-func trafficWarnings(services []*core.Service) (all []string) {
+func trafficWarnings(services []*core.Service, peer *core.Peer) (all []string) {
 	var ids []string
 	for _, svc := range services {
 		for _, srv := range svc.Servers {
 			if n := srv.Unanswered; n != nil {
 				ids = append(ids, srv.ID)
-				is := api.Unanswered{Server: srv.ID, Connections: n.Unanswered, OthersPercent: n.OthersPercent, Checked: n.Checked, TriedAgain: n.Until}
-				all = append(all, diagnosis.Unanswered(is).Advice())
+				all = append(all, diagnosis.Unanswered(*unanswered(peer, srv.ID, n)).Advice())
 			}
 		}
 	}
@@ -144,6 +146,12 @@ func trafficWarnings(services []*core.Service) (all []string) {
 			"look on them for the VIP, the listener, the default route and the firewall", len(ids), few(ids))}
 	}
 	return all
+}
+
+// unanswered returns what is known of a server that does not answer clients.
+func unanswered(peer *core.Peer, id string, is *core.Unanswered) *api.Unanswered {
+	return &api.Unanswered{Server: id, Since: is.Since, Connections: is.Unanswered, OthersPercent: is.OthersPercent, Checked: is.Checked,
+		TriedAgain: is.Until, Peer: peer.Sees(id)}
 }
 
 func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }

@@ -66,3 +66,12 @@ func TestWarningsAreInTheOrderOfTheirWeight(t *testing.T) {
 		}
 	}
 }
+
+// What only operators miss is said last: clients are served.
+func TestOperatorsDoorsAreToldLast(t *testing.T) {
+	in := Input{State: &core.Snapshot{Config: &configs.Config{}}, Control: "nobody may command", Metrics: "no metrics", Web: "no page", Problem: "no counters"}
+	want := []string{"the kernel's IPVS table cannot be read: no counters", "nobody may command", "no metrics", "no page"}
+	if got := warnings(in); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -196,6 +196,16 @@ func (s State) Find(number int) (Revision, error) {
 		number, s.Revisions[0].Number, s.Current().Number)
 }
 
+// FindFiles returns the latest revision whose files have that digest.
+func (s State) FindFiles(digest string) (Revision, error) {
+	for _, r := range slices.Backward(s.Revisions) {
+		if r.SHA256 == digest {
+			return r, nil
+		}
+	}
+	return Revision{}, fmt.Errorf("no revision that is kept has these files (SHA-256 %s): see tandem config log", digest)
+}
+
 // Before returns the latest revision with other files than the one given.
 func (s State) Before(number int) (Revision, error) {
 	r, err := s.Find(number)

@@ -27,9 +27,9 @@ type Files struct {
 	In    Mailbox[Values]
 }
 
-// Run writes until ctx ends and all earlier values are written. If a file cannot be written, it tries again.
+// Run writes until ctx ends and all earlier values are written. If a file cannot be written, it tries again, at the end once.
 func (w *Files) Run(ctx context.Context) error {
-	failed := make(Values)
+	failed, last := make(Values), false
 	var retry <-chan time.Time
 	for {
 		var next Values
@@ -41,7 +41,10 @@ func (w *Files) Run(ctx context.Context) error {
 			select {
 			case next = <-w.In:
 			default:
-				return nil
+				if last || len(failed) == 0 {
+					return nil
+				}
+				last = true
 			}
 		}
 		next = MergeValues(failed, next)

@@ -4,6 +4,8 @@ package workers
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/plan"
@@ -35,6 +37,10 @@ type Peer struct {
 	Post    Post
 	In      Mailbox[PeerMail]
 	Timing  peer.Timing // the zero value: those of a director
+	// Answer answers questions of the other director; nil: none is answered.
+	Answer func(context.Context, peer.Question) ([]byte, error)
+
+	link atomic.Pointer[peer.Link] // nil: there is no channel
 
 	// The fields below belong to Run.
 	config *configs.Config
@@ -91,7 +97,7 @@ func (w *Peer) start(ctx context.Context) {
 	}
 	facts := w.facts
 	link := &peer.Link{
-		Config: w.config.Peer, Name: w.config.Name, Version: w.Version, Out: w.out, Timing: timing,
+		Config: w.config.Peer, Name: w.config.Name, Version: w.Version, Out: w.out, Timing: timing, Answer: w.Answer,
 		Heard: func(m message.Message, skew message.Skew) {
 			if m.Facts != nil {
 				facts.Put(m.Facts)
@@ -101,11 +107,12 @@ func (w *Peer) start(ctx context.Context) {
 		},
 		Changed: func(c peer.Channel) {
 			w.Post(core.PeerChannel{
-				To: core.PeerHalf{Up: c.To.Up, Problem: c.To.Problem}, From: core.PeerHalf{Up: c.From.Up, Problem: c.From.Problem},
-				Name: c.Peer.Name, Version: c.Peer.Version, Refused: c.Refused, Refusal: c.Refusal,
+				To: half(c.To), From: half(c.From),
+				Name: c.Peer.Name, Version: c.Peer.Version, Can: c.Peer.Can, Refused: c.Refused, Refusal: c.Refusal,
 			})
 		},
 	}
+	w.link.Store(link)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -113,9 +120,23 @@ func (w *Peer) start(ctx context.Context) {
 		_ = link.Run(ctx) // its errors are states of the channel
 	}()
 	w.stop = func() {
+		w.link.Store(nil)
 		cancel()
 		<-ended
 	}
+}
+
+func half(h peer.Half) core.PeerHalf {
+	return core.PeerHalf{Up: h.Up, Problem: h.Problem, Fault: h.Fault}
+}
+
+// Ask asks the other director. The errors are those of peer.Link.
+func (w *Peer) Ask(ctx context.Context, to message.Ability, by string, body []byte) ([]byte, error) {
+	link := w.link.Load()
+	if link == nil {
+		return nil, fmt.Errorf("%w: this director has no channel to another one: see tandem peer init --help", peer.ErrNotSent)
+	}
+	return link.Ask(ctx, to, by, body)
 }
 
 // compare tells what differs in the configurations.
@@ -127,5 +148,5 @@ func (w *Peer) compare() {
 	if w.theirs.Name != "" {
 		name = w.theirs.Name
 	}
-	w.Post(core.PeerDrift{All: plan.Drift(plan.Facts(w.config), w.theirs, name)})
+	w.Post(core.PeerDrift{All: plan.Drift(plan.Facts(w.config), w.theirs, name), Preempts: plan.Preempts(w.theirs)})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/porttest"
 	"github.com/tandem-lvs/tandem/configs"
 )
 
@@ -217,15 +218,7 @@ func (m *miniature) order(action api.Action) core.Reply {
 // TestPair: a drain on one director reaches the table of the other over TLS; while the channel is cut the answer says so, and the
 // latest order arrives when it is mended.
 func TestPair(t *testing.T) {
-	var free [2]netip.AddrPort
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		free[i] = netip.MustParseAddrPort(l.Addr().String())
-		_ = l.Close()
-	}
+	free := [2]netip.AddrPort{porttest.Reserve(t), porttest.Reserve(t)}
 	toA, toB := newCable(t, free[0].String()), newCable(t, free[1].String())
 	a, b := newMiniature(t, "lb1", toB.Addr(), free[0], 150), newMiniature(t, "lb2", toA.Addr(), free[1], 150)
 	up := func(p *core.Peer) bool { return p.Lost == "" && p.View != nil }
@@ -234,6 +227,7 @@ func TestPair(t *testing.T) {
 	a.await("told of the drift", func(p *core.Peer) bool {
 		return len(p.Drift) == 1 && strings.Contains(p.Drift[0].Text, "both directors have priority 150")
 	})
+	a.await("told of preemption", func(p *core.Peer) bool { return p.Preempts["web"] })
 	a.await("sure of the clock", func(p *core.Peer) bool { return p.Skew.Known && !p.Skewed() })
 	if r := a.order(api.Drain); r.Err != nil || r.Peer == nil || *r.Peer != (core.PeerReply{Name: "lb2"}) {
 		t.Errorf("%+v, %+v", r, r.Peer)

@@ -200,7 +200,7 @@ func (w *Table) done(ctx context.Context, report kernel.Report, err error) {
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return
 	}
-	result := core.TableDone{Generation: w.newest, Refused: refusals(report), Repairs: report.Drift}
+	result := core.TableDone{Generation: w.newest, Refused: refusals(report), Repairs: report.Drift, Replaced: report.Replaced}
 	for _, c := range report.Repairs {
 		result.Repaired = append(result.Repaired, c.String())
 	}

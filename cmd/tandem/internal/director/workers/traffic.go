@@ -21,9 +21,13 @@ const (
 	trafficInterval = time.Second
 	emptyInterval   = 2 * time.Second
 	// trafficPause is the pause after a look as a multiple of its processor time. So the looks, and what is done with them, take
-	// at most 1 % of a core. A look is bounded too: if one seems to take longer, the virtual machine lacked a processor.
-	trafficPause    = 150
-	maxTrafficPause = 2 * time.Second
+	// at most 1 % of a core. A look is bounded too: if a single one takes longer, the virtual machine lacked a processor. So a
+	// pause is at most maxTrafficPause at first, and what is left of it is added to the next ones. Once maxTrafficDebt is left,
+	// the pauses grow, up to longestTrafficPause.
+	trafficPause        = 150
+	maxTrafficPause     = 2 * time.Second
+	maxTrafficDebt      = 30 * time.Second
+	longestTrafficPause = time.Minute
 	// ownInterval is how long the machine's own addresses are valid.
 	ownInterval = 30 * time.Second
 )
@@ -40,6 +44,7 @@ type Traffic struct {
 	own     map[netip.Addr]bool
 	ownAt   time.Time
 	failed  bool
+	debt    trafficDebt
 }
 
 // Run reads the connections at an interval until ctx ends, while the director asks for it.
@@ -64,14 +69,14 @@ func (w *Traffic) Run(ctx context.Context) error {
 func (w *Traffic) look() time.Duration {
 	look, whole, cost, err := w.Look()
 	if errors.Is(err, kernel.ErrAbsent) {
-		return emptyInterval // it is loaded with the first service
+		return w.debt.pause(cost, emptyInterval) // it is loaded with the first service
 	}
 	if err != nil {
 		if !w.failed {
 			w.Log.Warn("failed to look at clients' connections: a real server that does not answer clients is not found", "error", err)
 		}
 		w.failed = true
-		return ownInterval
+		return w.debt.pause(cost, ownInterval)
 	}
 	w.failed = false
 	all := w.sampler.See(time.Now(), w.clients(look), whole)
@@ -79,9 +84,20 @@ func (w *Traffic) look() time.Duration {
 		w.Post(core.Traffic{Outcomes: all})
 	}
 	if len(look) == 0 {
-		return emptyInterval
+		return w.debt.pause(cost, emptyInterval)
 	}
-	return min(max(trafficInterval, trafficPause*cost), maxTrafficPause)
+	return w.debt.pause(cost, trafficInterval)
+}
+
+// A trafficDebt is the part of the pauses that the looks so far were too short of.
+type trafficDebt time.Duration
+
+// pause returns the pause after a look of a cost, at least that long.
+func (d *trafficDebt) pause(cost, least time.Duration) time.Duration {
+	debt := min(time.Duration(*d)+trafficPause*cost, maxTrafficDebt+longestTrafficPause)
+	pause := max(least, min(debt, maxTrafficPause), debt-maxTrafficDebt)
+	*d = trafficDebt(max(0, debt-pause))
+	return pause
 }
 
 // clients returns the connections without those of this machine, which are probes through the VIP.

@@ -38,7 +38,7 @@ func TestTrafficLooks(t *testing.T) {
 			{look: []traffic.Connection{of("198.51.100.7:1", traffic.Answered)}, cost: 10 * time.Millisecond, at: 2*emptyInterval + trafficInterval},
 			{err: errors.New("no"), at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond},
 			{look: make([]traffic.Connection, 1), cost: time.Second, at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond + ownInterval},
-			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond + ownInterval + maxTrafficPause},
+			{look: nil, at: 2*emptyInterval + trafficInterval + trafficPause*10*time.Millisecond + ownInterval + longestTrafficPause},
 		}
 		var posted []core.Traffic
 		looks, done := 0, make(chan struct{})
@@ -69,4 +69,45 @@ func TestTrafficLooks(t *testing.T) {
 			t.Errorf("posted %+v", posted)
 		}
 	})
+}
+
+// Whatever a look costs, the looks take less than 1 % of a core. A single one that costs much makes no long pause.
+func TestCostOfTrafficLooks(t *testing.T) {
+	always := func(cost time.Duration) func(int) time.Duration { return func(int) time.Duration { return cost } }
+	for _, c := range []struct {
+		name    string
+		cost    func(look int) time.Duration
+		least   time.Duration
+		longest time.Duration // pause
+	}{
+		{"a small table", always(time.Millisecond), trafficInterval, trafficInterval},
+		{"a full look", always(10 * time.Millisecond), trafficInterval, trafficPause * 10 * time.Millisecond},
+		{"a slow processor", always(40 * time.Millisecond), trafficInterval, trafficPause * 40 * time.Millisecond},
+		{"a slow processor, and others' connections alone", always(40 * time.Millisecond), emptyInterval, trafficPause * 40 * time.Millisecond},
+		{"a very slow processor", always(400 * time.Millisecond), trafficInterval, longestTrafficPause},
+		{"looks that fail", always(400 * time.Millisecond), ownInterval, longestTrafficPause},
+		{"a look of many lacks a processor", func(look int) time.Duration {
+			if look%50 == 49 {
+				return 150 * time.Millisecond
+			}
+			return 2 * time.Millisecond
+		}, trafficInterval, maxTrafficPause},
+	} {
+		var d trafficDebt
+		var cost, elapsed, longest time.Duration
+		for look := 0; elapsed < 2*time.Hour; look++ {
+			is := c.cost(look)
+			pause := d.pause(is, c.least)
+			cost, elapsed, longest = cost+is, elapsed+pause, max(longest, pause)
+			if pause < c.least {
+				t.Fatalf("%s: a pause of %s, want at least %s", c.name, pause, c.least)
+			}
+		}
+		if share := float64(cost) / float64(elapsed); share > 0.0068 {
+			t.Errorf("%s: the looks take %.2f %% of a core, want less than 0.68 %%", c.name, 100*share)
+		}
+		if longest > c.longest {
+			t.Errorf("%s: a pause of %s, want at most %s", c.name, longest, c.longest)
+		}
+	}
 }

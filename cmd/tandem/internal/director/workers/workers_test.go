@@ -239,6 +239,33 @@ func TestFilesWorker(t *testing.T) {
 	})
 }
 
+// TestFilesWorkerTriesAtTheEnd: the disk may have room again when the director leaves.
+func TestFilesWorkerTriesAtTheEnd(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var stored []core.Stored
+			refuse := true
+			w := &Files{In: NewMailbox[Values](), Post: func(ev core.Event) { stored = append(stored, ev.(core.Stored)) },
+				Store: func(core.FileValue) error {
+					if refuse {
+						return errors.New("no space left on device")
+					}
+					return nil
+				}}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- w.Run(ctx) }()
+			w.In.Put(Values{core.OverridesFile: {File: core.OverridesFile, Generation: 1}})
+			synctest.Wait()
+			refuse = full
+			cancel()
+			if err := <-ended; err != nil || len(stored) != 2 || (stored[1].Problem == "") == full {
+				t.Errorf("%v, %+v", err, stored)
+			}
+		})
+	}
+}
+
 // The worker tries to read the table until it succeeds. It must not report an unreadable table as empty: then all weights would
 // become 0.
 func TestTableWorkerReadsUntilItKnows(t *testing.T) {
@@ -281,6 +308,7 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(ctx, false) }()
 		f.report.Refused = map[lvs.ServiceID]kernel.Refusal{bad: {Why: errors.New("no such scheduler")}}
+		f.report.Replaced = []lvs.Change{{Op: lvs.SetService, Service: entry(80, 1).Service}}
 		f.set(false, errors.New("no such scheduler"))
 		w.In.Put(core.Table{Generation: 1, Full: true, Set: []lvs.Entry{entry(80, 1), entry(81, 1)}})
 		synctest.Wait()
@@ -297,7 +325,7 @@ func TestTableWorkerAfterARefusal(t *testing.T) {
 			t.Errorf("tried %d times in 10 minutes", tries)
 		}
 		for _, d := range done {
-			if d.Problem != "no such scheduler" || d.Refused[bad].Why == "" {
+			if d.Problem != "no such scheduler" || d.Refused[bad].Why == "" || !slices.Equal(d.Replaced, f.report.Replaced) {
 				t.Errorf("told %+v", d)
 			}
 		}

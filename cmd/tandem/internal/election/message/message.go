@@ -105,6 +105,13 @@ type Resume struct {
 	Before Monotonic `json:"before"`
 }
 
+// ResumeEnds reports whether a router that was to start as master before a moment (0: no limit) does not need the addresses of
+// the former election any more. A backup that has not been master is too late to resume: it keeps them until its peer has them.
+// A backup that has been master has given way to its peer.
+func ResumeEnds(before Monotonic, s vrrp.Status) bool {
+	return s.State != vrrp.Initialize && (s.State != vrrp.Backup || before == 0 || s.Counters.BecameMaster > 0)
+}
+
 // A Report is the state of the election. The election sends one after every change, except of counters, and when it is asked.
 type Report struct {
 	// Sequence is the sequence of the latest order that was carried out. It is 0 before the first.
@@ -140,7 +147,7 @@ type Asked struct {
 type Answer struct {
 	Address  netip.Addr `json:"address"`
 	Hardware string     `json:"hardware"`
-	// Peer says that the silent master answers for its own address from the same hardware address.
+	// Peer says that the silent master answers for its own address from the same hardware address, or that it is the virtual one.
 	Peer bool `json:"peer,omitempty"`
 }
 

@@ -43,6 +43,9 @@ const (
 	KindAlive Kind = "alive"
 	KindFacts Kind = "facts"
 	KindView  Kind = "view"
+	// A director answers each ask. Only a director whose Hello has the ability is asked.
+	KindAsk    Kind = "ask"
+	KindAnswer Kind = "answer"
 )
 
 // A Message is one message. Only the member of its kind is set, and with each of them Clock may be.
@@ -52,6 +55,8 @@ type Message struct {
 	Clock *Clock `json:"clock,omitempty"`
 	Facts *Facts `json:"facts,omitempty"`
 	View  *View  `json:"view,omitempty"`
+	// Part is with KindAsk and KindAnswer.
+	Part *Part `json:"part,omitempty"`
 }
 
 // A Hello is the first message in both directions.
@@ -62,6 +67,8 @@ type Hello struct {
 	Instance string `json:"instance"` // random, of the process: a director that hears its own is connected to itself
 	// Proof shows that the sender has the key, if certificates are used too.
 	Proof []byte `json:"proof,omitempty"`
+	// Can are the questions that the sender answers. A director of an older version has none.
+	Can []Ability `json:"can,omitempty"`
 }
 
 // A Clock has the readings of wall clocks that show how two of them differ, in nanoseconds since 1970.
@@ -98,6 +105,8 @@ type View struct {
 	// Behind says that the kernel's table does not have everything yet that Orders say. Trouble is why, if that lasts.
 	Behind  bool   `json:"behind,omitempty"`
 	Trouble string `json:"trouble,omitempty"`
+	// Counted says that Servers have their numbers of connections. A director of an older version never counts.
+	Counted bool `json:"counted,omitempty"`
 }
 
 // A Router is the role of a virtual router.
@@ -108,6 +117,15 @@ type Router struct {
 	Priority uint8     `json:"priority"` // the effective one
 	Standby  bool      `json:"standby,omitempty"`
 	Since    time.Time `json:"since"`
+	// Waits says that the sender does not take over before it has the other director's connections: so the other one is asked to count
+	// its own. Absent: the sender does not wait, or is of an older version.
+	Waits *Waits `json:"waits,omitempty"`
+}
+
+// Waits are the connections that a director waits for. Without Of, it knows of none yet.
+type Waits struct {
+	Have int `json:"have,omitempty"`
+	Of   int `json:"of,omitempty"`
 }
 
 // A Server is how a director sees a real server.
@@ -117,6 +135,18 @@ type Server struct {
 	// With unhealthy, why and since when by the sender's clock.
 	Reason string    `json:"reason,omitempty"`
 	Since  time.Time `json:"since,omitzero"`
+	// Unanswered says that it does not answer the clients of the sender; absent: it does, or the sender does not know.
+	Unanswered *Unanswered `json:"unanswered,omitempty"`
+	// Established counts its established connections in the kernel's table of the sender, if the View is Counted.
+	Established int `json:"established,omitempty"`
+}
+
+// An Unanswered says how many connections of clients a real server has not answered, and what share of theirs the other servers of
+// its service have answered meanwhile.
+type Unanswered struct {
+	Connections   int       `json:"n"`
+	OthersPercent int       `json:"others"`
+	Since         time.Time `json:"since"` // by the sender's clock
 }
 
 // An Order is the latest order about a real server. An order that undoes another one has neither Drained, Disabled nor Weight.
@@ -141,9 +171,12 @@ func (v *Violation) Error() string { return v.Problem }
 
 func violation(format string, args ...any) error { return &Violation{fmt.Sprintf(format, args...)} }
 
-// Encode returns a message as it is sent.
+// Encode returns a message as it is sent. If it is too long, the last of its facts, servers or orders are left out and counted.
 func Encode(m Message) ([]byte, error) {
 	text, err := json.Marshal(m)
+	for err == nil && len(text) > MaxSize && m.shorten(len(text)) {
+		text, err = json.Marshal(m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("failed to write a message: %w", err)
 	}
@@ -151,6 +184,28 @@ func Encode(m Message) ([]byte, error) {
 		return nil, fmt.Errorf("a message of kind %s has %d bytes: at most %d can be sent", m.Kind, len(text), MaxSize)
 	}
 	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(text)), uint32(len(text))), text...), nil
+}
+
+// shorten leaves out a part of a message of that size, and reports whether there was anything to leave out. The message gets a copy
+// of its content: others may use the same.
+func (m *Message) shorten(size int) bool {
+	keep := func(n int) int { return int(int64(n) * (MaxSize / 10 * 9) / int64(size)) }
+	switch {
+	case m.Facts != nil && len(m.Facts.All) > 0:
+		f := *m.Facts
+		f.All = f.All[:keep(len(f.All))]
+		f.Left += len(m.Facts.All) - len(f.All)
+		m.Facts = &f
+	case m.View != nil && len(m.View.Servers)+len(m.View.Orders) > 0:
+		v := *m.View
+		v.Servers, v.Orders = v.Servers[:keep(len(v.Servers))], v.Orders[:keep(len(v.Orders))]
+		v.ServersLeft += len(m.View.Servers) - len(v.Servers)
+		v.OrdersLeft += len(m.View.Orders) - len(v.Orders)
+		m.View = &v
+	default:
+		return false
+	}
+	return true
 }
 
 // ReadLength reads the length of the next message.
@@ -186,7 +241,8 @@ func Decode(text []byte) (Message, error) {
 		return Message{}, violation("a message that is not JSON of the protocol: %v", err)
 	}
 	switch {
-	case m.Kind == KindHello && m.Hello == nil, m.Kind == KindFacts && m.Facts == nil, m.Kind == KindView && m.View == nil:
+	case m.Kind == KindHello && m.Hello == nil, m.Kind == KindFacts && m.Facts == nil, m.Kind == KindView && m.View == nil,
+		(m.Kind == KindAsk || m.Kind == KindAnswer) && m.Part == nil:
 		return Message{}, violation("a message of kind %s without its content", m.Kind)
 	}
 	if m.Kind != KindHello {
@@ -198,6 +254,9 @@ func Decode(text []byte) (Message, error) {
 	if m.Kind != KindView {
 		m.View = nil
 	}
+	if m.Kind != KindAsk && m.Kind != KindAnswer {
+		m.Part = nil
+	}
 	return m, m.check()
 }
 
@@ -208,6 +267,9 @@ func (m *Message) check() error {
 			return violation("a hello without protocol or name")
 		}
 		cut(&h.Name, &h.Version, &h.Instance)
+		if len(h.Can) > maxAble {
+			return violation("%d abilities: want at most %d", len(h.Can), maxAble)
+		}
 	}
 	if f := m.Facts; f != nil {
 		if len(f.All) > MaxFacts {
@@ -218,10 +280,19 @@ func (m *Message) check() error {
 		}
 		cut(&f.SHA256, &f.Name)
 	}
-	v := m.View
-	if v == nil {
+	if p := m.Part; p != nil {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	if m.View == nil {
 		return nil
 	}
+	return m.View.check()
+}
+
+// check refuses a view that breaks a limit, and cuts what is too long.
+func (v *View) check() error {
 	switch {
 	case len(v.Routers) > MaxRouters:
 		return violation("%d virtual routers: want at most %d", len(v.Routers), MaxRouters)
@@ -232,9 +303,18 @@ func (m *Message) check() error {
 	}
 	for i := range v.Routers {
 		cut(&v.Routers[i].Name, &v.Routers[i].State)
+		if w := v.Routers[i].Waits; w != nil && (w.Have < 0 || w.Have > w.Of) {
+			return violation("a virtual router with %d of %d connections: want 0 to all of them", w.Have, w.Of)
+		}
 	}
 	for i := range v.Servers {
 		cut(&v.Servers[i].Name, &v.Servers[i].Health, &v.Servers[i].Reason)
+		if n := v.Servers[i].Established; n < 0 || n > maxEstablished {
+			return violation("a real server with %d connections: want 0 to %d", n, maxEstablished)
+		}
+		if n := v.Servers[i].Unanswered; n != nil && (n.Connections < 0 || n.OthersPercent < 0 || n.OthersPercent > 100) {
+			return violation("%d connections without an answer, and %d %% with one: want 0 or more, and 0 to 100", n.Connections, n.OthersPercent)
+		}
 	}
 	for i := range v.Orders {
 		if v.Orders[i].Number > MaxNumber {
@@ -253,6 +333,9 @@ func (m *Message) check() error {
 const MaxNumber = 1 << 53
 
 const maxWeight = 65535
+
+// maxEstablished is the largest number of connections of a real server. The sum of all servers fits into an int.
+const maxEstablished = 1 << 31
 
 // cut shortens texts of the other director that are longer than it may write, and replaces what a terminal could obey.
 func cut(texts ...*string) {

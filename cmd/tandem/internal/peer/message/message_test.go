@@ -19,12 +19,15 @@ func weight(n int) *int { return &n }
 func samplesOfAll() []Message {
 	clock := &Clock{Sent: 5, Echo: 3, Heard: 4}
 	return []Message{
-		{Kind: KindHello, Hello: &Hello{Protocol: 1, Name: "lb1", Version: "v1", Instance: "x", Proof: []byte{1}}},
+		{Kind: KindHello, Hello: &Hello{Protocol: 1, Name: "lb1", Version: "v1", Instance: "x", Proof: []byte{1}, Can: Abilities()}},
+		{Kind: KindAsk, Clock: clock, Part: &Part{ID: "x", To: AskPlan, By: "alice", Part: 1, More: true, Body: []byte("{}")}},
+		{Kind: KindAnswer, Clock: clock, Part: &Part{ID: "x", Problems: []string{"no"}}},
 		{Kind: KindAlive, Clock: clock},
 		{Kind: KindFacts, Clock: clock, Facts: &Facts{Name: "lb1", SHA256: "aa", All: []Fact{{"virtual router web", "vrid", "51"}}, Left: 2}},
 		{Kind: KindView, Clock: clock, View: &View{
-			Routers:     []Router{{Name: "web", Family: 4, State: "master", Priority: 150, Standby: true, Since: time.Unix(7, 0).UTC()}},
-			Servers:     []Server{{Name: "www/192.0.2.11:80", Health: "unhealthy", Reason: "connection refused"}},
+			Routers:     []Router{{Name: "web", Family: 4, State: "master", Priority: 150, Standby: true, Since: time.Unix(7, 0).UTC(), Waits: &Waits{Have: 1, Of: 2}}},
+			Counted:     true,
+			Servers:     []Server{{Name: "www/192.0.2.11:80", Health: "unhealthy", Reason: "connection refused", Established: 5}},
 			ServersLeft: 1, OrdersLeft: 2, Behind: true, Trouble: "no",
 			Orders: []Order{{Server: "www/192.0.2.11:80", Drained: true, Disabled: true, Weight: weight(0), Number: 9, By: "lb1", Local: true, Unknown: "no"}},
 		}},
@@ -67,9 +70,19 @@ func TestRefusals(t *testing.T) {
 		{"number", `{"kind": "view", "view": {"orders": [{"server": "s", "number": 9007199254740993}]}}`, "an order with the number 9007199254740993: want at most"},
 		{"weight", `{"kind": "view", "view": {"orders": [{"server": "s", "weight": 65536}]}}`, "an order with the weight 65536: want 0 to 65535"},
 		{"negative weight", `{"kind": "view", "view": {"orders": [{"server": "s", "weight": -1}]}}`, "an order with the weight -1: want 0 to 65535"},
+		{"share of answers", `{"kind": "view", "view": {"servers": [{"unanswered": {"n": 3, "others": 101}}]}}`, "3 connections without an answer, and 101 % with one"},
+		{"connections", `{"kind": "view", "view": {"servers": [{"unanswered": {"n": -1}}]}}`, "-1 connections without an answer"},
+		{"established", `{"kind": "view", "view": {"servers": [{"established": -1}]}}`, "a real server with -1 connections"},
+		{"too many established", `{"kind": "view", "view": {"servers": [{"established": 2147483649}]}}`, "a real server with 2147483649 connections"},
+		{"more than all", `{"kind": "view", "view": {"routers": [{"waits": {"have": 3, "of": 2}}]}}`, "a virtual router with 3 of 2 connections"},
+		{"fewer than none", `{"kind": "view", "view": {"routers": [{"waits": {"have": -1, "of": 2}}]}}`, "a virtual router with -1 of 2 connections"},
 		{"servers", `{"kind": "view", "view": {"servers": [` + strings.Repeat("{},", MaxServers) + `{}]}}`, "20001 real servers: want at most 20000"},
 		{"orders", `{"kind": "view", "view": {"orders": [` + strings.Repeat("{},", MaxOrders) + `{}]}}`, "20001 orders: want at most 20000"},
 		{"routers", `{"kind": "view", "view": {"routers": [` + strings.Repeat("{},", MaxRouters) + `{}]}}`, "1001 virtual routers: want at most 1000"},
+		{"no part", `{"kind": "ask"}`, "a message of kind ask without its content"},
+		{"no ID", `{"kind": "ask", "part": {}}`, "a part of a question or an answer with an ID of 0 bytes: want 1 to 64"},
+		{"number of a part", `{"kind": "answer", "part": {"id": "x", "n": -1}}`, "part -1 of a question or an answer"},
+		{"long part", `{"kind": "ask", "part": {"id": "x", "body": "` + strings.Repeat("AAAA", MaxPart/3+1) + `"}}`, "part 0 of a question or an answer, with 65538 bytes"},
 		{"facts", `{"kind": "facts", "facts": {"all": [` + strings.Repeat("{},", MaxFacts) + `{}]}}`, "50001 facts: want at most 50000"},
 	} {
 		var v *Violation
@@ -95,7 +108,7 @@ func TestOtherVersions(t *testing.T) {
 	if m, err := Decode([]byte(`{"kind": "weather", "view": {}, "rain": true}`)); err != nil || m.View != nil || m.Kind != "weather" {
 		t.Errorf("an unknown kind: %v, %+v", err, m)
 	}
-	if m, err := Decode([]byte(`{"kind": "view", "view": {}}`)); err != nil || m.Clock != nil || len(m.View.Orders) != 0 {
+	if m, err := Decode([]byte(`{"kind": "view", "view": {}}`)); err != nil || m.Clock != nil || m.View.Counted || len(m.View.Orders) != 0 {
 		t.Errorf("an older director: %v, %+v", err, m)
 	}
 }
@@ -109,6 +122,17 @@ func TestTextsOfOthers(t *testing.T) {
 	m, err := Decode(text)
 	if is := m.View.Trouble; err != nil || len(is) > MaxText || !strings.HasPrefix(is, "a [2Jb é") || !strings.HasSuffix(is, "é…") {
 		t.Errorf("%v %d %q", err, len(is), is)
+	}
+}
+
+// TestTextsOfAnswers: no string of an answer can command a terminal; numbers keep all their digits.
+func TestTextsOfAnswers(t *testing.T) {
+	is, err := CleanJSON([]byte(`{"a\u001b": ["x\u001b[2Jy", 9007199254740993], "b": {"c": "d\ne"}, "f": null}`))
+	if want := `{"a ":["x [2Jy",9007199254740993],"b":{"c":"d e"},"f":null}`; err != nil || string(is) != want {
+		t.Errorf("%v, %s", err, is)
+	}
+	if _, err := CleanJSON([]byte(`{`)); err == nil {
+		t.Error("no error")
 	}
 }
 

@@ -3,6 +3,9 @@
 package message
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"unicode"
 )
@@ -27,4 +30,35 @@ func Clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// CleanJSON returns a JSON text whose strings are clean.
+func CleanJSON(text []byte) ([]byte, error) {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	var v any
+	if err := in.Decode(&v); err != nil {
+		return nil, fmt.Errorf("it is not JSON: %w", err)
+	}
+	return json.Marshal(cleaned(v))
+}
+
+func cleaned(v any) any {
+	switch v := v.(type) {
+	case string:
+		return Clean(v)
+	case []any:
+		for i := range v {
+			v[i] = cleaned(v[i])
+		}
+	case map[string]any:
+		for key, value := range v {
+			if is := Clean(key); is != key {
+				delete(v, key)
+				key = is
+			}
+			v[key] = cleaned(value)
+		}
+	}
+	return v
 }

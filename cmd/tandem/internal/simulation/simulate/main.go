@@ -20,17 +20,26 @@ func main() {
 	seeds := flag.Int("seeds", 0, "how many seeds at most (0: no limit)")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "how many seeds at a time")
 	transcript := flag.Bool("transcript", false, "print the transcript of the first seed, whatever comes of it, and do no more")
+	only := flag.String("only", "", "make every fault one of these `kinds`, separated by commas: their combinations are met more often")
 	flag.Parse()
+	all := simulation.Search{
+		First: *seed, Count: *seeds, Limit: time.Duration(*seconds) * time.Second, Out: os.Stdout, Clock: time.Now,
+	}
+	if *only != "" {
+		var err error
+		if all.Only, err = simulation.ParseKinds(*only); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
 	if *transcript {
-		simulation.Write(os.Stdout, simulation.NewScenario(*seed), "")
+		simulation.Write(os.Stdout, all.Scenario(*seed), "")
 		return
 	}
 	debug.SetGCPercent(800) // a run keeps little
 	*workers = max(*workers, 1)
 	began := time.Now()
-	t := search(*workers, simulation.Search{
-		First: *seed, Count: *seeds, Limit: time.Duration(*seconds) * time.Second, Out: os.Stdout, Clock: time.Now,
-	})
+	t := search(*workers, all)
 	took := time.Since(began)
 	fmt.Print(t)
 	fmt.Printf("%.0f seeds an hour, %.0f simulated seconds a second\n", float64(t.Seeds)/took.Hours(), t.Time.Seconds()/took.Seconds())
