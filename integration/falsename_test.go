@@ -51,7 +51,9 @@ func (s *trafficScene) falseNames(t *testing.T) {
 		h.Run("ip", "link", "add", "void0", "type", "dummy")
 		h.Run("ip", "link", "set", "void0", "up")
 		h.Run("ip", "route", "add", floodSources, "dev", "void0")
+		h.ReceiveOn(1)
 	}
+	s.director.ReceiveOn(1)
 	s.cost(t)
 	for end, round := time.Now().Add(*soak), 1; round == 1 || time.Now().Before(end) && !t.Failed(); round++ {
 		s.disturb(t, frames)
