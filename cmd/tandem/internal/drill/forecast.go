@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -174,7 +175,7 @@ func (c *Cost) connections() string {
 	case c.Established == 0:
 		return "no connection is established"
 	case c.Lost == 0:
-		return fmt.Sprintf("all %s go on", count(c.Established, "connection", "s"))
+		return fmt.Sprintf("all %s go on", summary.Counted(c.Established, "connection"))
 	}
-	return fmt.Sprintf("%d of %s end: %s", c.Lost, count(c.Established, "connection", "s"), c.LostWhy)
+	return fmt.Sprintf("%d of %s end: %s", c.Lost, summary.Counted(c.Established, "connection"), c.LostWhy)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A Situation is what is known before a drill.
@@ -106,7 +107,7 @@ func (s *Situation) Notes() (all []string) {
 		all = append(all, fmt.Sprintf("your session comes over %s, and stands still for %s", s.SessionOn, s.hold()))
 	}
 	if n := s.ending(s.Target()); s.Order.Kind == RealServer && n > 0 {
-		all = append(all, fmt.Sprintf("%s to %s end", count(n, "established connection", "s"), s.Target()))
+		all = append(all, fmt.Sprintf("%s to %s end", summary.Counted(n, "established connection"), s.Target()))
 	}
 	return all
 }

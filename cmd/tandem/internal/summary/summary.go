@@ -168,10 +168,13 @@ func PeerName(p *api.Peer) string {
 	return p.Address
 }
 
-// Counted writes a number of things: "1 server", "2 servers".
+// Counted writes a number of things: "1 server", "2 servers", "2 addresses".
 func Counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "s") {
+		thing += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }

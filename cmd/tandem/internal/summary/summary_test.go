@@ -48,6 +48,7 @@ func TestWords(t *testing.T) {
 		Priority(&api.Router{Priority: 150, EffectivePriority: 1}):            "1 (of 150)",
 		Weight(&api.Server{Weight: 3, EffectiveWeight: 3}):                    "3",
 		Remark(&api.Server{Note: "drained", Reason: "status 200"}):            "drained; status 200",
+		Counted(1, "address") + ", " + Counted(2, "address"):                  "1 address, 2 addresses",
 		Remark(&api.Server{Reason: "status 201"}):                             "status 201",
 		PeerName(&api.Peer{Address: "10.0.0.2:8474"}):                         "10.0.0.2:8474",
 		PeerName(&api.Peer{Address: "10.0.0.2:8474", Name: "lb2"}):            "lb2",
