@@ -3,7 +3,6 @@
 package main
 
 import (
-	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -13,13 +12,7 @@ import (
 // TestImport: the exit codes, the flags, and that what was converted passes tandem check.
 func TestImport(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writerIn(t, dir)
 	const instance = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n version 3\n @lb1 priority 150\n virtual_ipaddress {\n" +
 		" 192.0.2.100/24\n }\n}\n"
 	good, noted := write("good.conf", instance), write("noted.conf", instance+"global_defs {\n enable_dbus\n}\n")

@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,13 +102,7 @@ func TestCheckPrintsJSON(t *testing.T) {
 // TestCommandsWithoutADirectorPrintJSON: so do the commands that ask no director, also where they find something wrong.
 func TestCommandsWithoutADirectorPrintJSON(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writerIn(t, dir)
 	const instance = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 192.0.2.100/24\n }\n}\n"
 	good, noted, broken := write("good", instance), write("noted", instance+"net_namespace blue\n"), write("broken", "vrrp_instance web {\n")
 	key := filepath.Join(dir, "peer.key")

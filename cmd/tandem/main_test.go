@@ -34,6 +34,18 @@ func writeConfig(t *testing.T, text string) string {
 	return file
 }
 
+// writerIn returns a function that writes a file into a folder and returns its path.
+func writerIn(t *testing.T, dir string) func(name, text string) string {
+	return func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
 func TestEveryCommandHelpsWithAnExample(t *testing.T) {
 	var visit func(all []*cobra.Command)
 	visit = func(all []*cobra.Command) {

@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -103,13 +102,7 @@ func TestPlanCarriesWhatAFileIncludes(t *testing.T) {
 	d := &plannable{plan: control.Plan{File: "/etc/t.toml"}}
 	socket := serveControl(t, d)
 	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	write := writerIn(t, dir)
 	const text = "include = [\"*.inc\"]\n[director.lb2]\n"
 	file, part := write("t.toml", text), write("a.inc", "log.level = \"debug\"\n")
 	if _, _, err := execute(t, "plan", "--socket", socket, "-c", file, "--name", "lb2"); err != nil {

@@ -45,7 +45,7 @@ func monitorLine(s control.Status, err error) (line string, code monitored) {
 			warnings++
 		}
 	}
-	word, text, code := "OK", dash(n.String()), monitorOK
+	word, text, code := "OK", summary.Dash(n.String()), monitorOK
 	switch {
 	case warnings < len(all):
 		word, code = "CRITICAL", monitorCritical

@@ -53,7 +53,7 @@ func writePeerLine(b *bytes.Buffer, p *control.Peer, now time.Time) {
 func writePair(b *bytes.Buffer, s control.Status, f drill.Forecast, now time.Time) {
 	p := s.Peer
 	name := summary.PeerName(p)
-	fmt.Fprintf(b, "%s · tandem %s\n%s · tandem %s · %s\n", s.Name, s.Version, name, dash(p.Version), channelState(p, now))
+	fmt.Fprintf(b, "%s · tandem %s\n%s · tandem %s · %s\n", s.Name, s.Version, name, summary.Dash(p.Version), channelState(p, now))
 	if !p.HeardAt.IsZero() && !p.From.Up {
 		fmt.Fprintf(b, "what %s told is %s old\n", name, ago(now, p.HeardAt))
 	}

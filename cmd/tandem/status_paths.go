@@ -12,6 +12,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -35,7 +36,7 @@ func (p *statusPage) paths(routers []control.Router) {
 				is.Style = screen.Red
 			}
 			t.Row(cell(r.Name), cell(path.Name), is, cell(ago(p.now, path.Since)), cell(address(path.Master)), cell(address(path.Source)),
-				cell(path.Sent), cell(path.Received), cell(path.SendErrors), cell(dash(path.Reason)))
+				cell(path.Sent), cell(path.Received), cell(path.SendErrors), cell(summary.Dash(path.Reason)))
 		}
 	}
 	p.table(t)

@@ -64,7 +64,7 @@ func (p *statusPage) table(t screen.Table) {
 // head tells which director this is, and the sums.
 func (p *statusPage) head(s control.Status) {
 	p.add(fmt.Sprintf("%s · tandem %s · %s loaded %s ago", s.Name, s.Version, s.Config.File, ago(p.now, s.Config.LoadedAt)), screen.Bold, 2)
-	p.add(dash(summary.SumsOf(s).String()), screen.Plain, 2)
+	p.add(summary.Dash(summary.SumsOf(s).String()), screen.Plain, 2)
 }
 
 // problems tells what is wrong.
@@ -89,7 +89,7 @@ func (p *statusPage) routers(routers []control.Router) {
 	}
 	for _, r := range routers {
 		cells := []screen.Span{{Text: r.Name, Style: screen.Bold}, cell(r.Interface), cell(r.VRID), {Text: summary.State(&r), Style: stateStyle(r)},
-			cell(ago(p.now, r.Since)), cell(summary.Priority(&r)), cell(dash(r.Master))}
+			cell(ago(p.now, r.Since)), cell(summary.Priority(&r)), cell(summary.Dash(r.Master))}
 		if held := vips(r, p.device.Terminal); narrow {
 			t.Row(append(cells, cell(held+": "+r.Reason))...)
 		} else {
@@ -202,7 +202,7 @@ func (p *statusPage) counters(routers []control.Router) {
 			dropped = append(dropped, fmt.Sprintf("%s %d", why, c.AdvertsDropped[why]))
 		}
 		t.Row(cell(r.Name), cell(c.AdvertsSent), cell(c.AdvertsReceived), cell(c.SendErrors), cell(c.BecameMaster), cell(gap),
-			cell(dash(strings.Join(dropped, ", "))))
+			cell(summary.Dash(strings.Join(dropped, ", "))))
 	}
 	p.table(t)
 }
@@ -227,7 +227,7 @@ func (p *statusPage) signing(routers []control.Router) {
 			with = fmt.Sprint(c.ActiveKey)
 		}
 		t.Row(cell(r.Name), cell(c.Mode), cell(strings.Join(keys, ",")), cell(with), cell(strings.TrimSpace(c.AntiReplay+" "+c.TimeWindow)),
-			cell(dash(strings.Join(refused, ", "))))
+			cell(summary.Dash(strings.Join(refused, ", "))))
 	}
 	p.table(t)
 }
@@ -248,7 +248,7 @@ func (p *statusPage) checks(svc control.Service) {
 				took = fmt.Sprintf("%.1fms", 1000*c.LatencySeconds)
 			}
 			t.Row(cell(summary.HostPort(&srv)), cell(kind), cell(health), cell(ago(p.now, c.Since)), cell(ago(p.now, c.LastAt)), cell(took),
-				cell(c.Successes), cell(c.Failures), cell(dash(c.Reason)))
+				cell(c.Successes), cell(c.Failures), cell(summary.Dash(c.Reason)))
 		}
 	}
 	p.table(t)
@@ -299,25 +299,14 @@ func ago(now, since time.Time) string {
 // maxVIPs is how many VIPs are shown on a terminal.
 const maxVIPs = 2
 
-// vips writes VIPs as 192.0.2.100/24, and with @eth1 if they are not on the router's interface. few leaves out all but the first.
+// vips writes the VIPs of a virtual router. few leaves out all but the first.
 func vips(r control.Router, few bool) string {
 	all := make([]string, 0, len(r.VIPs))
 	for i, vip := range r.VIPs {
 		if few && i == maxVIPs && len(r.VIPs) > maxVIPs+1 {
 			return fmt.Sprintf("%s and %d more", strings.Join(all, ","), len(r.VIPs)-maxVIPs)
 		}
-		text := vip.String()
-		if link, elsewhere := r.VIPInterfaces[vip.Addr()]; elsewhere {
-			text += "@" + link
-		}
-		all = append(all, text)
+		all = append(all, summary.VIP(&r, vip))
 	}
-	return dash(strings.Join(all, ","))
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return summary.Dash(strings.Join(all, ","))
 }

@@ -4,7 +4,6 @@
 package probetest
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -139,6 +138,13 @@ func UntilGone[C net.Conn](c C) { _, _ = io.Copy(io.Discard, c) }
 // kernel gives the port to nobody who asks for any free port, nor to a connection that goes out.
 func Closed(t *testing.T) netip.AddrPort {
 	t.Helper()
+	_, addr := bound(t)
+	return addr
+}
+
+// bound returns a TCP socket on the loopback interface that does not listen yet.
+func bound(t *testing.T) (fd int, addr netip.AddrPort) {
+	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -147,18 +153,12 @@ func Closed(t *testing.T) netip.AddrPort {
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
-	return addrOf(t, fd)
-}
-
-// addrOf returns the address of a socket on the loopback interface.
-func addrOf(t *testing.T, fd int) netip.AddrPort {
-	t.Helper()
 	name, err := unix.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
 	is := name.(*unix.SockaddrInet4)
-	return netip.AddrPortFrom(netip.AddrFrom4(is.Addr), uint16(is.Port))
+	return fd, netip.AddrPortFrom(netip.AddrFrom4(is.Addr), uint16(is.Port))
 }
 
 // NoChildren fails the test if this process has a child, or one that it has not waited for.
@@ -184,15 +184,10 @@ func Words(r healthcheck.Result) healthcheck.Result {
 // FullServer returns a server whose kernel does not answer, because no program accepts connections.
 func FullServer(t *testing.T) netip.AddrPort {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+	fd, addr := bound(t)
+	if err := unix.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
-	addr := addrOf(t, fd)
 	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)

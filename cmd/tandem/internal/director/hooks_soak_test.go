@@ -185,14 +185,11 @@ func (s *soaked) told() (told, replaced int) {
 // settle waits until no hook runs or waits, and the log has all of them: it comes by another pipe.
 func (s *soaked) settle() {
 	s.t.Helper()
-	quiet := func() bool {
+	if !within(time.Minute, func() bool {
 		busy, log := s.say("?"), s.log.String()
 		return busy == 0 && strings.Count(log, " attempt=") >= s.ended && strings.Count(log, "hook is not told") >= s.superseded
-	}
-	for limit := time.Now().Add(time.Minute); !quiet(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(limit) {
-			s.t.Fatal("hooks do not end:", s.log.String())
-		}
+	}) {
+		s.t.Fatal("hooks do not end:", s.log.String())
 	}
 }
 

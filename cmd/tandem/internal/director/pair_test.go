@@ -52,14 +52,8 @@ func (w *workshop) connected() {
 
 func (w *workshop) await(what string, is func(control.Status) bool) {
 	w.t.Helper()
-	poll := time.NewTicker(10 * time.Millisecond)
-	defer poll.Stop()
-	for limit := time.After(30 * time.Second); !is(w.Status()); {
-		select {
-		case <-poll.C:
-		case <-limit:
-			w.t.Fatalf("%s: not %s: %+v", w.name, what, w.Status().Peer)
-		}
+	if !within(30*time.Second, func() bool { return is(w.Status()) }) {
+		w.t.Fatalf("%s: not %s: %+v", w.name, what, w.Status().Peer)
 	}
 }
 

@@ -87,9 +87,17 @@ func TestWebPageFollowsTheConfiguration(t *testing.T) {
 // await waits until something is so.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for began := time.Now(); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			t.Fatalf("%s: not in a minute", what)
+	if !within(time.Minute, is) {
+		t.Fatalf("%s: not in a minute", what)
+	}
+}
+
+// within waits until something is so, and reports whether that was within the limit.
+func within(limit time.Duration, is func() bool) bool {
+	for end := time.Now().Add(limit); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
 		}
 	}
+	return true
 }

@@ -101,11 +101,8 @@ func TestChannel(t *testing.T) {
 		s.snapshot.Status.Peer = channelUp()
 		tt.change(s.snapshot.Status.Peer)
 		s.snapshot.Status.Warnings = s.snapshot.Status.Peer.Warnings
-		text := strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)
-		with, err := configs.Parse("x.toml", []byte(text+channelTable))
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := pairText(s.method, s.extra)
+		with := parsed(t, text+channelTable)
 		var want []string
 		if tt.want != "" {
 			want = []string{tt.want}
@@ -114,10 +111,7 @@ func TestChannel(t *testing.T) {
 		if !slices.Equal(ids(got), want) || want != nil && (!strings.Contains(got[0].String(), tt.says) || got[0].Severity == diagnosis.Error) {
 			t.Errorf("%s: %v, want %s: %s", tt.name, got, tt.want, tt.says)
 		}
-		without, err := configs.Parse("x.toml", []byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		without := parsed(t, text)
 		s.snapshot.Certificates = nil
 		want = nil
 		if len(s.snapshot.Status.Warnings) > 0 {
@@ -139,11 +133,7 @@ func TestDriftOnce(t *testing.T) {
 	s.synced(7, "192.0.2.100:80", "192.0.2.12:80", lvs.DR)
 	const server = "service www: server 192.0.2.12:80 is configured on lb2, and not here"
 	s.snapshot.Status.Peer.Drift = []control.PeerDrift{{Wrong: true, Text: "virtual router web: lb2 has version 2, here 3"}, {Wrong: true, Text: server}}
-	text := strings.NewReplacer("METHOD", s.method, "EXTRA", "").Replace(pairFile)
-	c, err := configs.Parse("x.toml", []byte(text+s.extra+channelTable))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := parsed(t, pairText(s.method, "")+s.extra+channelTable)
 	got := Director(c, s.snapshot)
 	if !slices.Equal(ids(got), []string{"peer-differs", "services-differ"}) || got[1].What != server {
 		t.Errorf("got %v", got)

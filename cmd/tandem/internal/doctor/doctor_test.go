@@ -333,10 +333,7 @@ func TestDirector(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := master()
 			tt.change(s)
-			c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := parsed(t, pairText(s.method, s.extra))
 			for _, w := range c.Warnings {
 				if s.warns {
 					s.snapshot.Status.Warnings = append(s.snapshot.Status.Warnings, w.Error())
@@ -364,10 +361,7 @@ func TestPeerDiffersOnce(t *testing.T) {
 	s.backup()
 	s.snapshot.Adverts = nil
 	s.advert("eth0", "192.0.2.3", 51, func(p *vrrp.Packet) { p.Version = vrrp.Version2 })
-	c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := parsed(t, pairText("dr", ""))
 	got := Director(c, s.snapshot)
 	if !slices.Equal(ids(got), []string{"peer-differs"}) || got[0].Severity != diagnosis.Error {
 		t.Fatalf("got %v", got)

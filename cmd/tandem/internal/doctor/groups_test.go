@@ -45,12 +45,7 @@ func natPair(t *testing.T, group string) (*configs.Config, *scene) {
 	s.address("eth1", "10.0.0.1/24")
 	s.snapshot.Schedulers = append(s.snapshot.Schedulers, "wlc")
 	s.snapshot.Status.VRRP = append(s.snapshot.Status.VRRP, control.Router{Name: "inside", State: "master", Since: s.snapshot.Status.VRRP[0].Since})
-	text := strings.NewReplacer("METHOD", "nat", "EXTRA", `sync_group = "nat"`).Replace(pairFile)
-	c, err := configs.Parse("x.toml", []byte(text+strings.Replace(natTables, "GROUP", group, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, s
+	return parsed(t, pairText("nat", `sync_group = "nat"`)+strings.Replace(natTables, "GROUP", group, 1)), s
 }
 
 // TestSplitNAT: virtual routers that NAT needs on the same director, and that have no group in common, are a finding, whether the

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -122,10 +121,7 @@ func TestPathsAndWitnesses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := master()
 			tt.change(s)
-			c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := parsed(t, pairText(s.method, s.extra))
 			got := Director(c, s.snapshot)
 			if !slices.Equal(ids(got), tt.want) || Worst(got) != tt.worst || len(got) > 0 && !strings.Contains(got[0].What+got[0].Mend, tt.says) {
 				t.Errorf("found %v, want %v, with %q\n%+v", ids(got), tt.want, tt.says, got)
@@ -136,10 +132,7 @@ func TestPathsAndWitnesses(t *testing.T) {
 
 // TestFlowsOfTheHeartbeat: the firewall is tried on each interface of the heartbeat.
 func TestFlowsOfTheHeartbeat(t *testing.T) {
-	c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", `heartbeat = ["eth1", { peer = "10.0.0.3" }]`).Replace(pairFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := parsed(t, pairText("dr", `heartbeat = ["eth1", { peer = "10.0.0.3" }]`))
 	if got, want := flows(c), []Flow{{"eth0", vrrp.Group4, 0}, {"eth1", vrrp.Group4, 0}}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

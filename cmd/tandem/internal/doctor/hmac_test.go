@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -36,10 +35,7 @@ func TestSignedPeer(t *testing.T) {
 		if tt.mine == 0 {
 			extra = ""
 		}
-		c, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", extra).Replace(pairFile)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := parsed(t, pairText("dr", extra))
 		now := time.Unix(1e9, 0)
 		peer := c.Routers[0].Config
 		peer.HMAC = vrrp.HMAC{}

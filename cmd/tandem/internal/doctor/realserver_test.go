@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/diagnosis"
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/lvs/realserver"
@@ -21,10 +20,7 @@ func listensAt(s string) Socket { return Socket{lvs.TCP, netip.MustParseAddrPort
 func TestRealServer(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.100")
 	c := realserver.Config{VIPs: []netip.Addr{vip}, Mode: realserver.DirectRouting, Method: realserver.Sysctl}
-	cfg, err := configs.Parse("x.toml", []byte(strings.NewReplacer("METHOD", "dr", "EXTRA", "").Replace(pairFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cfg := parsed(t, pairText("dr", ""))
 	at := func(iface, prefix string) realserver.Address {
 		return realserver.Address{Interface: iface, Prefix: netip.MustParsePrefix(prefix)}
 	}

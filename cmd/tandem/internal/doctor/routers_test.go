@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -97,11 +96,7 @@ func TestRoutersWithOtherPlaces(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := master()
 			tt.change(s)
-			text := strings.NewReplacer("METHOD", s.method, "EXTRA", s.extra).Replace(pairFile)
-			c, err := configs.Parse("x.toml", []byte(strings.NewReplacer(s.replaced...).Replace(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := parsed(t, strings.NewReplacer(s.replaced...).Replace(pairText(s.method, s.extra)))
 			got := Director(c, s.snapshot)
 			if !slices.Equal(ids(got), tt.want) || len(got) > 0 && !strings.Contains(got[0].What+got[0].Mend, tt.says) {
 				t.Errorf("found %v, want %v, with %q\n%+v", ids(got), tt.want, tt.says, got)

@@ -4,10 +4,13 @@ package doctor
 
 import (
 	"net/netip"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
@@ -30,6 +33,21 @@ method = "METHOD"
   [[service.server]]
   address = "192.0.2.11"
 `
+
+// pairText is pairFile with a method of forwarding, and with more after its virtual router.
+func pairText(method, extra string) string {
+	return strings.NewReplacer("METHOD", method, "EXTRA", extra).Replace(pairFile)
+}
+
+// parsed returns the configuration that a file has.
+func parsed(t *testing.T, text string) *configs.Config {
+	t.Helper()
+	c, err := configs.Parse("x.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // A scene is a configuration and a snapshot. Each row of a table changes it.
 type scene struct {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
-	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/garp"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
@@ -84,10 +83,7 @@ method = "tunnel"
 // TestTunnelsOverIPv6: what the doctor says of tunnels of IPv6 in IPv6. Their header is 40 bytes, routers on the way never split
 // packets, and the kernel's pmtu_disc does not concern them.
 func TestTunnelsOverIPv6(t *testing.T) {
-	c, err := configs.Parse("x.toml", []byte(pairFile6))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := parsed(t, pairFile6)
 	asks := "a client's full packet with the tunnel's header needs 1540; the director asks clients by ICMP to send smaller ones"
 	for _, tt := range []struct {
 		name   string

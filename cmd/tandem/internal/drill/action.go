@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A What is what an action does.
@@ -87,7 +89,7 @@ func (a Action) String() string {
 	case LinkDown:
 		return "take " + a.Interface + " down"
 	case LinkUp:
-		return fmt.Sprintf("take %s up, with its %s and %s", a.Interface, count(len(a.Link.Addresses), "address", "es"), count(len(a.Link.Routes), "route", "s"))
+		return fmt.Sprintf("take %s up, with its %s and %s", a.Interface, summary.Counted(len(a.Link.Addresses), "address"), summary.Counted(len(a.Link.Routes), "route"))
 	case DropAdverts:
 		return "drop the advertisements that leave (nftables table inet " + TableName + ")"
 	case PassAdverts:
@@ -108,13 +110,6 @@ func (a Action) String() string {
 
 // TableName is the name of the nftables table that drops advertisements.
 const TableName = "tandem_drill"
-
-func count(n int, one, more string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s%s", n, one, more)
-}
 
 // A Plan is what a drill does.
 type Plan struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -96,7 +97,7 @@ func (s *Situation) cost() Cost {
 	case moving > 0 && c.NotKnown == "":
 		c.Silent = seconds(longest)
 	}
-	for _, n := range established(s.Here) {
+	for _, n := range established(&s.Here) {
 		c.Established += n
 	}
 	c.Lost, c.LostWhy = s.connectionsAtRisk("on " + s.Here.Name)
@@ -119,14 +120,10 @@ func (s *Situation) cost() Cost {
 
 // successor returns the state of a virtual router on the director that would take it over, or why it would not.
 func (s *Situation) successor(r api.Router) (o api.Router, why string) {
-	i := slices.IndexFunc(s.There.VRRP, func(o api.Router) bool { return o.Name == r.Name && o.Family == r.Family })
-	if i < 0 {
-		return o, fmt.Sprintf("%s has no virtual router %s", s.There.Name, r.Name)
+	if o, why = s.counterpart(r); why == "" && o.State != "backup" {
+		why = strings.TrimSuffix(fmt.Sprintf("virtual router %s is in state %s on %s: %s", r.Name, o.State, s.There.Name, o.Reason), ": ")
 	}
-	if o = s.There.VRRP[i]; o.State != "backup" {
-		return o, strings.TrimSuffix(fmt.Sprintf("virtual router %s is in state %s on %s: %s", r.Name, o.State, s.There.Name, o.Reason), ": ")
-	}
-	return o, ""
+	return o, why
 }
 
 // silence returns how long a backup waits at most until it takes over from a master that is silent (RFC 9568, section 6.1:
@@ -178,7 +175,7 @@ func (c *Cost) connections() string {
 	case c.Established == 0:
 		return "no connection is established"
 	case c.Lost == 0:
-		return fmt.Sprintf("all %s go on", count(c.Established, "connection", "s"))
+		return fmt.Sprintf("all %s go on", summary.Counted(c.Established, "connection"))
 	}
-	return fmt.Sprintf("%d of %s end: %s", c.Lost, count(c.Established, "connection", "s"), c.LostWhy)
+	return fmt.Sprintf("%d of %s end: %s", c.Lost, summary.Counted(c.Established, "connection"), c.LostWhy)
 }

@@ -111,7 +111,7 @@ func (s *Situation) judgeRouters(r *Report, o *Observed, fail func(format string
 		fail("the outage is not known: %s", o.Missing)
 	}
 	for _, name := range s.names() {
-		moved, took := s.moved(name, *o)
+		moved, took := s.moved(name, o)
 		r.Routers = append(r.Routers, moved)
 		if !took && !moved.Stayed && o.Missing == "" {
 			fail("virtual router %s: %s did not take over within %s", name, s.There.Name, o.Undone.Sub(o.Fault).Round(time.Millisecond))
@@ -124,10 +124,10 @@ func (s *Situation) judgeRouters(r *Report, o *Observed, fail func(format string
 	}
 }
 
-// transitions are those of a virtual router.
-func transitions(events []api.Event, name string) (all []api.Event) {
+// transitions are those of a virtual router since a time.
+func transitions(events []api.Event, name string, from time.Time) (all []api.Event) {
 	for _, ev := range events {
-		if ev.Kind == api.EventTransition && ev.On == api.OnRouter && ev.Name == name && ev.Old != ev.New && ev.New != "" {
+		if !ev.Time.Before(from) && ev.Kind == api.EventTransition && ev.On == api.OnRouter && ev.Name == name && ev.Old != ev.New && ev.New != "" {
 			all = append(all, ev)
 		}
 	}
@@ -145,13 +145,13 @@ func first(events []api.Event, master bool, from time.Time) (api.Event, bool) {
 }
 
 // moved returns how a virtual router moved, and whether the other director took it over.
-func (s *Situation) moved(name string, o Observed) (m Router, took bool) {
+func (s *Situation) moved(name string, o *Observed) (m Router, took bool) {
 	m.Name = name
 	if o.Missing != "" {
 		return m, false
 	}
-	here, there := transitions(o.Here, name), transitions(o.There, name)
 	began := o.Fault.Add(-o.ClockError - time.Millisecond)
+	here, there := transitions(o.Here, name, began), transitions(o.There, name, began)
 	if s.Order.Kind == Flap {
 		return s.flapped(m, here, there, o)
 	}
@@ -201,7 +201,7 @@ func (s *Situation) mustMove() bool { return s.Order.Kind != Crash }
 
 // flapped returns how a virtual router moved while the interfaces went down and up: the outage is the longest time without a master.
 // The peer need not take over, if the interfaces are back before it notices.
-func (s *Situation) flapped(m Router, here, there []api.Event, o Observed) (Router, bool) {
+func (s *Situation) flapped(m Router, here, there []api.Event, o *Observed) (Router, bool) {
 	type change struct {
 		api.Event
 		there bool
@@ -216,9 +216,6 @@ func (s *Situation) flapped(m Router, here, there []api.Event, o Observed) (Rout
 	slices.SortStableFunc(all, func(a, b change) int { return a.Time.Compare(b.Time) })
 	masters, since, longest, left := [2]bool{true, false}, o.Fault, time.Duration(0), false
 	for _, c := range all {
-		if c.Time.Before(o.Fault.Add(-o.ClockError - time.Millisecond)) {
-			continue
-		}
 		side := 0
 		if c.there {
 			side = 1
@@ -249,7 +246,7 @@ func (s *Situation) flapped(m Router, here, there []api.Event, o Observed) (Rout
 }
 
 // announcements returns when the first and the last address of a virtual router was announced for the first time.
-func (s *Situation) announcements(name string, o Observed, from time.Time) (begun, done time.Time, ok bool) {
+func (s *Situation) announcements(name string, o *Observed, from time.Time) (begun, done time.Time, ok bool) {
 	var left []netip.Addr
 	for _, r := range s.mastered() {
 		for _, vip := range r.VIPs {

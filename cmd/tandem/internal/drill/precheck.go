@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A Situation is what is known before a drill.
@@ -106,7 +107,7 @@ func (s *Situation) Notes() (all []string) {
 		all = append(all, fmt.Sprintf("your session comes over %s, and stands still for %s", s.SessionOn, s.hold()))
 	}
 	if n := s.ending(s.Target()); s.Order.Kind == RealServer && n > 0 {
-		all = append(all, fmt.Sprintf("%s to %s end", count(n, "established connection", "s"), s.Target()))
+		all = append(all, fmt.Sprintf("%s to %s end", summary.Counted(n, "established connection"), s.Target()))
 	}
 	return all
 }
@@ -160,12 +161,10 @@ func (s *Situation) refusedPair() (all []string) {
 // refusedRouters are the virtual routers that the peer would not take over.
 func (s *Situation) refusedRouters() (all []string) {
 	for _, r := range s.mastered() {
-		i := slices.IndexFunc(s.There.VRRP, func(o api.Router) bool { return o.Name == r.Name && o.Family == r.Family })
-		if i < 0 {
-			all = append(all, fmt.Sprintf("%s has no virtual router %s", s.There.Name, r.Name))
-			continue
-		}
-		switch o := s.There.VRRP[i]; {
+		o, why := s.counterpart(r)
+		switch {
+		case why != "":
+			all = append(all, why)
 		case o.State != "backup":
 			all = append(all, fmt.Sprintf("%s would not take virtual router %s over: it is in state %s there, want backup: %s", s.There.Name, r.Name, o.State, o.Reason))
 		case o.Standby:
@@ -176,6 +175,15 @@ func (s *Situation) refusedRouters() (all []string) {
 		}
 	}
 	return all
+}
+
+// counterpart returns a virtual router as the peer has it, or says that it has none.
+func (s *Situation) counterpart(r api.Router) (o api.Router, why string) {
+	i := slices.IndexFunc(s.There.VRRP, func(o api.Router) bool { return o.Name == r.Name && o.Family == r.Family })
+	if i < 0 {
+		return o, fmt.Sprintf("%s has no virtual router %s", s.There.Name, r.Name)
+	}
+	return s.There.VRRP[i], ""
 }
 
 // refusedServices are the services that clients would lose, and their connections.
@@ -213,7 +221,7 @@ func (s *Situation) connectionsAtRisk(here string) (n int, reason string) {
 	sender, sends := has(s.Here, "master")
 	receiver, receives := has(s.There, "backup")
 	reason = s.There.Name + " does not have them yet" + tryAgain
-	known := make(map[string]int)
+	var known map[string]int
 	switch {
 	case !sends:
 		reason = "no connection sync runs " + here + ": see [lvs] sync"
@@ -222,23 +230,19 @@ func (s *Situation) connectionsAtRisk(here string) (n int, reason string) {
 	case sender.ID != receiver.ID:
 		reason = fmt.Sprintf("the connection sync has id %d %s and %d on %s", sender.ID, here, receiver.ID, s.There.Name)
 	default:
-		for name, active := range established(s.There) {
-			known[name] = active
-		}
+		known = established(&s.There)
 	}
-	for name, active := range established(s.Here) {
+	for name, active := range established(&s.Here) {
 		n += max(0, active-known[name])
 	}
 	return n, reason
 }
 
 // established counts the active connections of each real server.
-func established(is api.Status) map[string]int {
+func established(is *api.Status) map[string]int {
 	all := make(map[string]int)
-	for _, svc := range is.Services {
-		for _, server := range svc.Servers {
-			all[fmt.Sprintf("%s/%s:%d", svc.Name, server.Address, server.Port)] += server.Active
-		}
+	for _, p := range placesOf(is) {
+		all[p.name()] += p.server.Active
 	}
 	return all
 }

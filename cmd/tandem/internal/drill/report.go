@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 )
 
 // A Report is how a drill ended. Its JSON form is stable: members are added, never renamed or removed.
@@ -194,7 +195,7 @@ func (m *Router) text(r *Report) string {
 		return fmt.Sprintf("%s: %s was master again before %s took over; outage at most %s", m.Name, r.Director, r.Peer, orDash(m.Outage))
 	}
 	if m.Moves > 0 {
-		return fmt.Sprintf("%s: %s took over %s (%s): detection %s; outage at most %s", m.Name, r.Peer, count(m.Moves, "time", "s"), m.Cause,
+		return fmt.Sprintf("%s: %s took over %s (%s): detection %s; outage at most %s", m.Name, r.Peer, summary.Counted(m.Moves, "time"), m.Cause,
 			orDash(m.Detection), orDash(m.Outage))
 	}
 	if m.Detection == nil {

@@ -5,7 +5,6 @@ package drill
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -299,10 +298,9 @@ func (s *Situation) judgeServer(r *Report, o *Observed, fail func(format string,
 		return
 	}
 	for _, router := range s.names() {
-		all := transitions(o.Here, router)
 		// The histories begin before the fault: the virtual router may just have come here.
-		if i := slices.IndexFunc(all, func(ev api.Event) bool { return !ev.Time.Before(o.Fault) }); i >= 0 {
-			fail("virtual router %s moved: it %s: %s", router, all[i].What, all[i].Cause)
+		if all := transitions(o.Here, router, o.Fault); len(all) > 0 {
+			fail("virtual router %s moved: it %s: %s", router, all[0].What, all[0].Cause)
 		}
 	}
 }

@@ -32,26 +32,20 @@ func (p *page) macro(name, argument string) {
 }
 
 // text writes paragraphs. An empty line ends a paragraph, and indented lines are printed as they are.
-func (p *page) text(text string) {
-	for i, part := range blocks(text) {
-		if i > 0 {
-			p.WriteString(".PP\n")
-		}
-		if part.verbatim {
-			p.verbatim(part.text)
-		} else {
-			p.lines(part.text)
-		}
-	}
-}
+func (p *page) text(text string) { p.paragraphs(text, ".PP") }
 
 // item writes a term, and then what it means.
 func (p *page) item(term, text string) {
 	p.WriteString(".TP\n")
 	p.macro("B", term)
+	p.paragraphs(text, ".IP")
+}
+
+// paragraphs writes paragraphs with a macro between them.
+func (p *page) paragraphs(text, between string) {
 	for i, part := range blocks(text) {
 		if i > 0 {
-			p.WriteString(".IP\n")
+			p.WriteString(between + "\n")
 		}
 		if part.verbatim {
 			p.verbatim(part.text)

@@ -160,6 +160,22 @@ func Remark(s *api.Server) string {
 // HostPort returns the address and the port of a real server.
 func HostPort(s *api.Server) string { return netip.AddrPortFrom(s.Address, s.Port).String() }
 
+// VIP writes a VIP of a virtual router as 192.0.2.100/24, and with @eth1 if it is not on the router's interface.
+func VIP(r *api.Router, vip netip.Prefix) string {
+	if link, elsewhere := r.VIPInterfaces[vip.Addr()]; elsewhere {
+		return vip.String() + "@" + link
+	}
+	return vip.String()
+}
+
+// Dash is the text, or "-" if there is none.
+func Dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
 // PeerName is what the other director is called: its name, or its address while the name is not known.
 func PeerName(p *api.Peer) string {
 	if p.Name != "" {
@@ -168,10 +184,13 @@ func PeerName(p *api.Peer) string {
 	return p.Address
 }
 
-// Counted writes a number of things: "1 server", "2 servers".
+// Counted writes a number of things: "1 server", "2 servers", "2 addresses".
 func Counted(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
+	}
+	if strings.HasSuffix(thing, "s") {
+		thing += "e"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }

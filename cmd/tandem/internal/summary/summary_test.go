@@ -37,6 +37,7 @@ func TestProblems(t *testing.T) {
 }
 
 func TestWords(t *testing.T) {
+	onEth1 := &api.Router{VIPInterfaces: map[netip.Addr]string{netip.MustParseAddr("203.0.113.1"): "eth1"}}
 	for got, want := range map[string]string{
 		SumsOf(api.Status{}).String(): "",
 		SumsOf(api.Status{
@@ -48,9 +49,13 @@ func TestWords(t *testing.T) {
 		Priority(&api.Router{Priority: 150, EffectivePriority: 1}):            "1 (of 150)",
 		Weight(&api.Server{Weight: 3, EffectiveWeight: 3}):                    "3",
 		Remark(&api.Server{Note: "drained", Reason: "status 200"}):            "drained; status 200",
+		Counted(1, "address") + ", " + Counted(2, "address"):                  "1 address, 2 addresses",
 		Remark(&api.Server{Reason: "status 201"}):                             "status 201",
-		PeerName(&api.Peer{Address: "10.0.0.2:8474"}):                         "10.0.0.2:8474",
-		PeerName(&api.Peer{Address: "10.0.0.2:8474", Name: "lb2"}):            "lb2",
+		Dash("") + Dash("x"): "-x",
+		VIP(onEth1, netip.MustParsePrefix("192.0.2.100/24")):       "192.0.2.100/24",
+		VIP(onEth1, netip.MustParsePrefix("203.0.113.1/32")):       "203.0.113.1/32@eth1",
+		PeerName(&api.Peer{Address: "10.0.0.2:8474"}):              "10.0.0.2:8474",
+		PeerName(&api.Peer{Address: "10.0.0.2:8474", Name: "lb2"}): "lb2",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -141,14 +141,6 @@ func (p *planner) stateOf(r configs.Router) vrrp.Status {
 	return vrrp.Status{State: vrrp.Initialize}
 }
 
-// count writes a number with its noun: "1 connection", "2 connections".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // sentence joins the parts that are not empty.
 func sentence(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/summary"
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
@@ -216,7 +217,7 @@ func (g *group) server() string {
 
 // ends returns what happens to the connections of a server or service that leaves the kernel's table.
 func (p *planner) ends(id lvs.ServiceID, connections int, of string) (api.Harm, string) {
-	n := count(connections, "connection")
+	n := summary.Counted(connections, "connection")
 	switch {
 	case connections == 0:
 		return api.Harmless, "no connection ends"
@@ -288,7 +289,7 @@ func (p *planner) addsServer(g *group, l *api.PlanLine) {
 func (p *planner) setsServer(g *group, l *api.PlanLine, have kernelTable) {
 	old, now := g.changes[0].OldServer, g.changes[0].Server
 	id := g.changes[0].Service.ServiceID
-	n := count(l.Connections, "connection")
+	n := summary.Counted(l.Connections, "connection")
 	switch until, drains := p.After.Draining[id][now.ServerID]; {
 	case old.Weight > 0 && now.Weight == 0 && drains:
 		l.Harm = api.Drains

@@ -23,8 +23,9 @@ const (
 	attemptLimit = 30 * time.Second
 )
 
-// act does an action. socket is the control socket of this director.
-func act(ctx context.Context, a drill.Action, socket string) error {
+// act does an action. socket is the control socket of this director. How soon an order about a real server was in force is kept in is,
+// unless that is known already.
+func act(ctx context.Context, a drill.Action, socket string, is **drill.InForce) error {
 	switch a.Do {
 	case drill.HandOver:
 		_, err := control.NewClient(socket).Failover(ctx, a.Routers)
@@ -49,24 +50,15 @@ func act(ctx context.Context, a drill.Action, socket string) error {
 	case drill.AcceptWrites:
 		return setImmutable(a.Path, false)
 	case drill.TakeOut, drill.PutBack:
-		_, err := orderServer(ctx, a, socket)
+		took, err := orderServer(ctx, a, socket)
+		if took != nil && *is == nil {
+			*is = took
+		}
 		return err
 	case drill.Wait:
 		return rest(ctx, a.For)
 	}
 	return fmt.Errorf("this version does not know the action %q", a.Do)
-}
-
-// acted does an action. How soon an order about a real server was in force is kept in is, unless that is known already.
-func acted(ctx context.Context, a drill.Action, socket string, is **drill.InForce) error {
-	if a.Do != drill.TakeOut && a.Do != drill.PutBack {
-		return act(ctx, a, socket)
-	}
-	took, err := orderServer(ctx, a, socket)
-	if took != nil && *is == nil {
-		*is = took
-	}
-	return err
 }
 
 // orderServer takes a real server out of the tables of both directors, or puts it back. It returns nil if the order is not in force
@@ -132,7 +124,7 @@ func undo(ctx context.Context, actions []drill.Action, socket string) (u Undone)
 		u.Failed = nil
 		for _, a := range actions {
 			attempt, cancel := context.WithTimeout(ctx, attemptLimit)
-			err := acted(attempt, a, socket, &u.InForce)
+			err := act(attempt, a, socket, &u.InForce)
 			cancel()
 			if err == nil {
 				u.Done = append(u.Done, a.String())

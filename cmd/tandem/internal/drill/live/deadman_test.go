@@ -67,7 +67,7 @@ func newVictim(t *testing.T) victim {
 // stop stops the victim.
 func (v victim) stop(t *testing.T) {
 	t.Helper()
-	if err := act(t.Context(), drill.Action{Do: drill.Stop, Process: v.process}, ""); err != nil {
+	if err := act(t.Context(), drill.Action{Do: drill.Stop, Process: v.process}, "", nil); err != nil {
 		t.Fatal(err)
 	}
 	v.await(t, true)
@@ -300,10 +300,10 @@ func (releasing) Release(_ string, routers []string) (control.RoutersDone, error
 func TestAnotherProcess(t *testing.T) {
 	v := newVictim(t)
 	v.process.Started++
-	if err := act(t.Context(), drill.Action{Do: drill.Kill, Process: v.process}, ""); !errors.Is(err, unix.ESRCH) {
+	if err := act(t.Context(), drill.Action{Do: drill.Kill, Process: v.process}, "", nil); !errors.Is(err, unix.ESRCH) {
 		t.Errorf("kill: %v", err)
 	}
-	if err := act(t.Context(), drill.Action{Do: drill.Continue, Process: v.process}, ""); err != nil {
+	if err := act(t.Context(), drill.Action{Do: drill.Continue, Process: v.process}, "", nil); err != nil {
 		t.Errorf("continue: %v", err)
 	}
 }

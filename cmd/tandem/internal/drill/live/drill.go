@@ -204,7 +204,7 @@ func (d *Drill) make(ctx context.Context, r *drill.Report, plan drill.Plan, w *S
 		}
 		err := context.Cause(ctx) // most actions do not look at it themselves
 		if err == nil {
-			err = acted(ctx, a, d.Socket, &d.out)
+			err = act(ctx, a, d.Socket, &d.out)
 		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {

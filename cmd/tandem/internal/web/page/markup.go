@@ -133,11 +133,3 @@ func (m *markup) moment(now, t time.Time) {
 	}
 	m.element("time", since(now, t), "datetime", t.UTC().Format(time.RFC3339))
 }
-
-// dash is the text, or "-" if there is none.
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}

@@ -50,7 +50,7 @@ func (m *markup) peer(v *View, p *api.Peer) {
 	name := summary.PeerName(p)
 	m.open("p")
 	m.element("strong", name)
-	m.text(" · tandem " + dash(p.Version) + " · " + p.Address)
+	m.text(" · tandem " + summary.Dash(p.Version) + " · " + p.Address)
 	m.end("p")
 	m.half(v, "The channel to it", &p.To)
 	m.half(v, "The channel from it", &p.From)

@@ -82,8 +82,8 @@ func (m *markup) router(v *View, r *api.Router, other *api.PeerRouter) {
 	m.open("td")
 	m.moment(v.At, r.Since)
 	m.end("td")
-	m.element("td", dash(r.Master))
-	m.element("td", dash(r.Reason))
+	m.element("td", summary.Dash(r.Master))
+	m.element("td", summary.Dash(r.Reason))
 	m.end("tr")
 }
 
@@ -128,17 +128,13 @@ func (m *markup) state(words, state string) {
 	m.end("td")
 }
 
-// vips writes VIPs as 192.0.2.100/24, and with @eth1 if they are not on the router's interface.
+// vips writes all VIPs of a virtual router.
 func vips(r *api.Router) string {
 	all := make([]string, 0, len(r.VIPs)+len(r.ExcludedVIPs))
 	for _, vip := range append(r.VIPs[:len(r.VIPs):len(r.VIPs)], r.ExcludedVIPs...) {
-		text := vip.String()
-		if link, elsewhere := r.VIPInterfaces[vip.Addr()]; elsewhere {
-			text += "@" + link
-		}
-		all = append(all, text)
+		all = append(all, summary.VIP(r, vip))
 	}
-	return dash(strings.Join(all, ", "))
+	return summary.Dash(strings.Join(all, ", "))
 }
 
 // failingTracks tells which tracks of the virtual routers fail.
