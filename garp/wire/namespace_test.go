@@ -60,7 +60,8 @@ func (ns *namespace) do(f func()) {
 	}
 }
 
-// addVeth connects two namespaces by a veth pair, both ends up.
+// addVeth connects two namespaces by a veth pair, both ends up and ready to send: until the kernel has noticed the carrier, it
+// drops what is sent without an error.
 func addVeth(t testing.TB, a *namespace, nameA string, b *namespace, nameB string) {
 	t.Helper()
 	a.do(func() {
@@ -74,6 +75,15 @@ func addVeth(t testing.TB, a *namespace, nameA string, b *namespace, nameB strin
 		bringUp(t, nameA)
 	})
 	b.do(func() { bringUp(t, nameB) })
+	for ns, name := range map[*namespace]string{a: nameA, b: nameB} {
+		eventually(t, name+" is ready", func() (ready bool) {
+			ns.do(func() {
+				link, err := netlink.LinkByName(name)
+				ready = err == nil && link.Attrs().OperState == netlink.OperUp
+			})
+			return ready
+		})
+	}
 }
 
 func bringUp(t testing.TB, name string) {

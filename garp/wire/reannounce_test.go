@@ -19,6 +19,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 	t.Parallel()
 	ns, seen, a := newAnnouncing(t)
 	v4, v6 := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")
+	start := time.Now()
 	a.Announce(garp.Config{Repeat: []time.Duration{0}}, []netip.Addr{v4, v6})
 	eventually(t, "announced", func() bool { return a.Stats() == garp.Stats{Requests: 1, Replies: 1, Advertisements: 1} })
 	announced := time.Now()
@@ -29,7 +30,7 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 		a.Reannounce()
 	}
 	eventually(t, "announced again", func() bool { return a.Stats() == garp.Stats{Requests: 2, Replies: 2, Advertisements: 2} })
-	if pause := time.Since(announced); pause < garp.RestartPause-100*time.Millisecond {
+	if pause := time.Since(start); pause < garp.RestartPause {
 		t.Errorf("announced again after %v, want at least %v", pause, garp.RestartPause)
 	}
 	eventually(t, "all captured", func() bool { return seen.count(garp.Advertisement, v6) == 2 && seen.count(garp.Reply, v4) == 2 })
@@ -41,12 +42,13 @@ func TestReannounceReachesTheWireAtOnceWithTheNewAddress(t *testing.T) {
 
 	// After a second, only the named addresses are announced, and at once.
 	eventually(t, "a second has passed", func() bool { return time.Since(announced) > 2*garp.RestartPause+100*time.Millisecond })
-	asked := time.Now()
+	stalls, asked := watchStalls(t), time.Now()
 	a.Reannounce(v6)
 	eventually(t, "announced once more", func() bool { return seen.count(garp.Advertisement, v6) == 3 })
-	t.Logf("on the wire after %v", time.Since(asked))
-	if took := time.Since(asked); took > garp.RestartPause/2 {
-		t.Errorf("announced once more after %v", took)
+	took := time.Since(asked)
+	t.Logf("on the wire after %v", took)
+	if stalled := stalls(); took > garp.RestartPause/2+stalled {
+		t.Errorf("announced once more after %v, of which the machine stalled %v", took, stalled)
 	}
 	if got := a.Stats(); got.Requests != 2 {
 		t.Errorf("counts %+v: another address was announced too", got)

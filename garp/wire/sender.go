@@ -124,11 +124,26 @@ func (s *sender) write(frame []byte) error {
 	return nil
 }
 
-func write(conn *packet.Conn, frame []byte) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+func write(conn *packet.Conn, frame []byte) error { return writeWithin(conn, frame, writeTimeout) }
+
+// writeWithin sends a frame. If there is no room in the socket's buffer, it waits for room, but only so long. A deadline alone
+// would not do: when a busy machine stops this thread for longer, the frame would be lost without a single try.
+func writeWithin(conn *packet.Conn, frame []byte, wait time.Duration) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
 		return err
 	}
-	_, err := conn.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])})
+	var full error
+	if err := raw.Control(func(fd uintptr) { full = unix.Send(int(fd), frame, unix.MSG_DONTWAIT) }); err != nil {
+		return err
+	}
+	if !errors.Is(full, unix.EAGAIN) {
+		return full
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	_, err = conn.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])})
 	return err
 }
 

@@ -109,7 +109,7 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
 	})
 	give(t, peer, "lo", "192.0.2.100/32")
-	claimed := time.Now()
+	stalls, claimed := watchStalls(t), time.Now()
 	command(t, peer, "peer0", func(l netlink.Link) error {
 		b, err := frame(garp.Request, netip.MustParseAddr("192.0.2.1"), l.Attrs().HardwareAddr, false)
 		if err != nil {
@@ -126,8 +126,9 @@ func TestWatcherIsPromptWhenSomebodyAsks(t *testing.T) {
 	select {
 	case r := <-found:
 		took := time.Since(claimed)
-		t.Logf("reported after %v", took)
-		if took > 2*time.Second || !slices.Equal(r.Neighbours, []netip.Addr{netip.MustParseAddr("192.0.2.1")}) {
+		stalled := stalls()
+		t.Logf("reported after %v, of which the machine stalled %v", took, stalled)
+		if took > 2*time.Second+stalled || !slices.Equal(r.Neighbours, []netip.Addr{netip.MustParseAddr("192.0.2.1")}) {
 			t.Errorf("reported after %v of %+v", took, r)
 		}
 	case <-time.After(10 * time.Second):
@@ -168,7 +169,12 @@ func TestOwnersFindsWhoAnswers(t *testing.T) {
 	var owners []garp.Owner
 	var err error
 	asked := []netip.Addr{vip, netip.MustParseAddr("192.0.2.101"), netip.MustParseAddr("192.0.2.2")}
-	ns.do(func() { owners, err = Owners(context.Background(), "eth0", asked, 300*time.Millisecond) })
+	for range 10 { // the machine may stall for longer than Owners waits
+		ns.do(func() { owners, err = Owners(context.Background(), "eth0", asked, 300*time.Millisecond) })
+		if err != nil || len(owners) > 0 {
+			break
+		}
+	}
 	if err != nil || len(owners) != 1 || owners[0].Address != vip || owners[0].Hardware != hardwareOf(t, peer, "peer0").String() {
 		t.Errorf("owners %+v, %v, want the peer alone", owners, err)
 	}
@@ -213,10 +219,11 @@ func TestWatcherFollowsItsInterface(t *testing.T) {
 		}
 		return netlink.LinkSetHardwareAddr(l, hardware)
 	})
-	start := time.Now()
+	stalls, start := watchStalls(t), time.Now()
 	w.LinkChanged()
 	eventually(t, "asked from the new hardware address", func() bool { return askedFrom(other) })
-	if took := time.Since(start); took > sessionRetry {
-		t.Errorf("asked after %v, want at once: 300 ms after the new session", took)
+	took := time.Since(start)
+	if stalled := stalls(); took > sessionRetry+stalled {
+		t.Errorf("asked after %v, of which the machine stalled %v; want at once: 300 ms after the new session", took, stalled)
 	}
 }

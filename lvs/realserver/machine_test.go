@@ -176,7 +176,7 @@ func TestRunMendsWhatSomebodyChanges(t *testing.T) {
 		return errors.Join(err, os.WriteFile(ignore, []byte("0"), 0))
 	})
 	changed := time.Now()
-	for deadline := changed.Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := changed.Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		text := ""
 		p.in(p.server, func() error {
 			b, err := os.ReadFile(ignore)

@@ -137,7 +137,7 @@ func (p *pair) ask(addr string) {
 func (p *pair) next(op arp.Operation) arp.Packet {
 	p.t.Helper()
 	b := make([]byte, 2048)
-	if err := p.asks.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := p.asks.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		p.t.Fatal(err)
 	}
 	for {

@@ -233,8 +233,9 @@ func TestWatcherTellsABurstInFewLooks(t *testing.T) {
 	seen.await(t, "lo", "the whole burst", func(l vrrp.Link) bool { return len(l.Addrs) >= addrs })
 	_, told := seen.get("lo")
 	t.Logf("%d addresses in %v told %d times", addrs, took, told)
-	if told > addrs/5 {
-		t.Errorf("%d changes told %d times", addrs, told)
+	// A busy machine makes the changes slowly, and then it is no burst: the pause between two readings is 10 ms at most.
+	if told > max(addrs/5, int(took/lookPause)) {
+		t.Errorf("%d changes in %v told %d times", addrs, took, told)
 	}
 }
 

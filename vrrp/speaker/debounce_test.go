@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/tandem-lvs/tandem/vrrp"
+	"github.com/tandem-lvs/tandem/vrrp/internal/nstest"
 )
 
 // TestDebouncedCarrier: a cable that is out for less than the delay is no fault, although the peer may take over meanwhile. After
@@ -22,24 +23,26 @@ func TestDebouncedCarrier(t *testing.T) {
 	}{"short": {time.Minute, false}, "long": {50 * time.Millisecond, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newBridge(t)
-			c := fastConfig(51, 150)
-			c.Debounce.DownDelay = tt.delay
-			a := s.plug("192.0.2.1", c)
-			a.awaitState(51, vrrp.Master)
-			b := s.plug("192.0.2.2", fastConfig(51, 100))
-			b.await(51, "backup of a", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == addrA })
-			s.setPort(a, netlink.LinkSetDown)
-			b.awaitState(51, vrrp.Master)
-			if tt.fault {
-				a.awaitState(51, vrrp.Fault)
-			}
-			s.setPort(a, netlink.LinkSetUp)
-			b.await(51, "backup again", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == addrA })
-			faulty := slices.ContainsFunc(a.notified(51), func(s sighting) bool { return s.State == vrrp.Fault })
-			if faulty != tt.fault {
-				t.Errorf("a was at fault: %t, want %t", faulty, tt.fault)
-			}
+			nstest.Undisturbed(t, func(t testing.TB) {
+				s := newBridge(t)
+				c := fastConfig(51, 150)
+				c.Debounce.DownDelay = tt.delay
+				a := s.plug("192.0.2.1", c)
+				a.awaitState(51, vrrp.Master)
+				b := s.plug("192.0.2.2", fastConfig(51, 100))
+				b.await(51, "backup of a", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == addrA })
+				s.setPort(a, netlink.LinkSetDown)
+				b.awaitState(51, vrrp.Master)
+				if tt.fault {
+					a.awaitState(51, vrrp.Fault)
+				}
+				s.setPort(a, netlink.LinkSetUp)
+				b.await(51, "backup again", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == addrA })
+				faulty := slices.ContainsFunc(a.notified(51), func(s sighting) bool { return s.State == vrrp.Fault })
+				if faulty != tt.fault {
+					t.Errorf("a was at fault: %t, want %t", faulty, tt.fault)
+				}
+			})
 		})
 	}
 }

@@ -77,83 +77,87 @@ func TestFloodDelaysNoAdvert(t *testing.T) {
 			true, patient},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, a, b := pairWith(t, tt.signing, 51)
-			attacker := s.plug("192.0.2.3")
-			done, said, heard := make(chan struct{}), make(chan gap, 1), make(chan gap, 1)
-			go func() { said <- gaps(func() uint64 { return a.counters(51).AdvertsSent }, done) }()
-			go func() { heard <- gaps(func() uint64 { return b.counters(51).AdvertsReceived }, done) }()
-			sent := 0
-			nstest.Command(t, attacker.ns, func() error {
-				return withSocket("eth0", socket4, func(fd int) (err error) {
-					sent, err = flood(fd, 2*time.Second, tt.packets)
-					return err
+			nstest.Undisturbed(t, func(t testing.TB) {
+				s, a, b := pairWith(t, tt.signing, 51)
+				attacker := s.plug("192.0.2.3")
+				done, said, heard := make(chan struct{}), make(chan gap, 1), make(chan gap, 1)
+				go func() { said <- gaps(func() uint64 { return a.counters(51).AdvertsSent }, done) }()
+				go func() { heard <- gaps(func() uint64 { return b.counters(51).AdvertsReceived }, done) }()
+				sent := 0
+				nstest.Command(t, attacker.ns, func() error {
+					return withSocket("eth0", socket4, func(fd int) (err error) {
+						sent, err = flood(fd, 2*time.Second, tt.packets)
+						return err
+					})
 				})
+				close(done)
+				master, backup := <-said, <-heard
+				var drops [2]uint64
+				for i, p := range []*peer{a, b} {
+					st := p.loop.Status()[0]
+					for _, n := range st.Counters.Drops.All() {
+						drops[i] += n
+					}
+					if want := [...]vrrp.State{vrrp.Master, vrrp.Backup}[i]; st.State != want || st.Counters.BecameMaster != uint64(1-i) {
+						t.Errorf("%s: %s, became master %d times", p.port, st.State, st.Counters.BecameMaster)
+					}
+					if (drops[i] > 0) != tt.seen {
+						t.Errorf("%s: the loop saw %d packets", p.port, drops[i])
+					}
+					if strays := p.loop.Stray(); strays != (vrrp.Drops{}) {
+						t.Errorf("%s: %v", p.port, strays)
+					}
+				}
+				if n := b.counters(51).Drops[vrrp.DropWrongHMAC]; (n > 0) != tt.signing.On() {
+					t.Errorf("%d signatures computed", n)
+				}
+				// With room for a slow machine. Not all packets arrive: the kernel's queues are short.
+				if master.longest > 300*time.Millisecond+master.stall {
+					t.Errorf("%s without an advertisement; the machine itself stalled for %s", master.longest, master.stall)
+				}
+				t.Logf("%d packets in 2 s; seen by the master %d, by the backup %d; longest gap between adverts every 100 ms, as sent %s, as heard %s",
+					sent, drops[0], drops[1], master.longest, backup.longest)
 			})
-			close(done)
-			master, backup := <-said, <-heard
-			var drops [2]uint64
-			for i, p := range []*peer{a, b} {
-				st := p.loop.Status()[0]
-				for _, n := range st.Counters.Drops.All() {
-					drops[i] += n
-				}
-				if want := [...]vrrp.State{vrrp.Master, vrrp.Backup}[i]; st.State != want || st.Counters.BecameMaster != uint64(1-i) {
-					t.Errorf("%s: %s, became master %d times", p.port, st.State, st.Counters.BecameMaster)
-				}
-				if (drops[i] > 0) != tt.seen {
-					t.Errorf("%s: the loop saw %d packets", p.port, drops[i])
-				}
-				if strays := p.loop.Stray(); strays != (vrrp.Drops{}) {
-					t.Errorf("%s: %v", p.port, strays)
-				}
-			}
-			if n := b.counters(51).Drops[vrrp.DropWrongHMAC]; (n > 0) != tt.signing.On() {
-				t.Errorf("%d signatures computed", n)
-			}
-			// With room for a slow machine. Not all packets arrive: the kernel's queues are short.
-			if master.longest > 300*time.Millisecond+master.stall {
-				t.Errorf("%s without an advertisement; the machine itself stalled for %s", master.longest, master.stall)
-			}
-			t.Logf("%d packets in 2 s; seen by the master %d, by the backup %d; longest gap between adverts every 100 ms, as sent %s, as heard %s",
-				sent, drops[0], drops[1], master.longest, backup.longest)
 		})
 	}
 }
 
 // TestFloodOfWarnings: the notifications that a flood causes are bounded too, and so are the answers to it.
 func TestFloodOfWarnings(t *testing.T) {
-	s := newBridge(t)
-	c := fastConfig(51, 150)
-	c.AdvertInterval = 500 * time.Millisecond // a busy machine may stop a loop for two shorter ones, and then a forger takes over
-	a := s.plug("192.0.2.1", c)
-	a.awaitState(51, vrrp.Master)
-	attacker := s.plug("192.0.2.3")
-	var forged [][]byte
-	for i := range 200 {
-		p := vrrp.Packet{Version: 3, VRID: 51, Priority: 1, Interval: 100 * time.Millisecond}
-		p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 51}), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
-		src := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
-		forged = append(forged, p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4))
-	}
-	sent, began := a.counters(51).AdvertsSent, time.Now()
-	nstest.Command(t, attacker.ns, func() error {
-		return withSocket("eth0", socket4, func(fd int) error {
-			_, err := flood(fd, time.Second, forged)
-			return err
+	nstest.Undisturbed(t, func(t testing.TB) {
+		s := newBridge(t)
+		c := fastConfig(51, 150)
+		c.AdvertInterval = 500 * time.Millisecond // a busy machine may stop a loop for two shorter ones, and then a forger takes over
+		a := s.plug("192.0.2.1", c)
+		a.awaitState(51, vrrp.Master)
+		attacker := s.plug("192.0.2.3")
+		var forged [][]byte
+		for i := range 200 {
+			p := vrrp.Packet{Version: 3, VRID: 51, Priority: 1, Interval: 100 * time.Millisecond}
+			p.VIPs = []netip.Addr{netip.AddrFrom4([4]byte{192, 0, 2, 51}), netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})}
+			src := netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)})
+			forged = append(forged, p.AppendTo(appendIPv4Header(nil, src, vrrp.Group4, p.Len()), src, vrrp.Group4))
+		}
+		sent, began := a.counters(51).AdvertsSent, time.Now()
+		nstest.Command(t, attacker.ns, func() error {
+			return withSocket("eth0", socket4, func(fd int) error {
+				_, err := flood(fd, time.Second, forged)
+				return err
+			})
 		})
+		is := a.counters(51)
+		if n, most := is.AdvertsSent-sent, uint64(11*(time.Since(began)/c.AdvertInterval+2)); n > most || is.AnswersWithheld == 0 {
+			t.Errorf("%d advertisements in %s, want at most %d; %d answers withheld", n, time.Since(began), most, is.AnswersWithheld)
+		}
+		a.await(51, "warnings", func(s vrrp.Status) bool { return len(s.Warnings) == vrrp.MaxWarnings })
+		if n := len(a.notified(51)); n > 4*vrrp.MaxWarnings {
+			t.Errorf("told %d times", n)
+		}
+		if st := a.loop.Status()[0]; st.State != vrrp.Master || st.Counters.BecameMaster != 1 {
+			t.Errorf("%+v", st)
+		}
+		t.Log(fmt.Sprint(a.loop.Status()[0].Warnings[:2]))
 	})
-	is := a.counters(51)
-	if n, most := is.AdvertsSent-sent, uint64(11*(time.Since(began)/c.AdvertInterval+2)); n > most || is.AnswersWithheld == 0 {
-		t.Errorf("%d advertisements in %s, want at most %d; %d answers withheld", n, time.Since(began), most, is.AnswersWithheld)
-	}
-	a.await(51, "warnings", func(s vrrp.Status) bool { return len(s.Warnings) == vrrp.MaxWarnings })
-	if n := len(a.notified(51)); n > 4*vrrp.MaxWarnings {
-		t.Errorf("told %d times", n)
-	}
-	if st := a.loop.Status()[0]; st.State != vrrp.Master || st.Counters.BecameMaster != 1 {
-		t.Errorf("%+v", st)
-	}
-	t.Log(fmt.Sprint(a.loop.Status()[0].Warnings[:2]))
 }
 
 // forgedSignature returns an advertisement for VRID 51 that was signed with a key that nobody has.

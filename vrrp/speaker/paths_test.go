@@ -21,7 +21,7 @@ import (
 
 // twins are two machines, each connected to two switches.
 type twins struct {
-	t        *testing.T
+	t        testing.TB
 	switches *nstest.NS
 	a, b     *peer
 	down     time.Duration // the bound of b
@@ -29,7 +29,7 @@ type twins struct {
 }
 
 // newTwins starts a master and its backup. eth0 is at the one switch and eth1 at the other.
-func newTwins(t *testing.T, change func(i int, c *vrrp.Config)) *twins {
+func newTwins(t testing.TB, change func(i int, c *vrrp.Config)) *twins {
 	t.Helper()
 	s := &twins{t: t, switches: nstest.New(t)}
 	for i := range 2 {
@@ -112,51 +112,53 @@ func TestTwoPaths(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newTwins(t, func(i int, c *vrrp.Config) { c.Heartbeat = []vrrp.Path{beat[i]} })
-			second := beat[1].Name()
-			heard := s.b.await(51, "both paths are heard", func(st vrrp.Status) bool {
-				return pathOf(st, "eth0").State == vrrp.PathHeard && pathOf(st, second).State == vrrp.PathHeard
+			nstest.Undisturbed(t, func(t testing.TB) {
+				s := newTwins(t, func(i int, c *vrrp.Config) { c.Heartbeat = []vrrp.Path{beat[i]} })
+				second := beat[1].Name()
+				heard := s.b.await(51, "both paths are heard", func(st vrrp.Status) bool {
+					return pathOf(st, "eth0").State == vrrp.PathHeard && pathOf(st, second).State == vrrp.PathHeard
+				})
+				if from := pathOf(heard.Status, second).Master; from != netip.MustParseAddr("10.0.0.9") {
+					t.Errorf("%s is heard from %s", second, from)
+				}
+				for i, path := range []string{"eth0", second} {
+					s.cut(i, true)
+					s.b.await(51, path+" is silent", func(st vrrp.Status) bool {
+						return pathOf(st, path).State == vrrp.PathSilent && strings.Contains(strings.Join(st.Warnings, "\n"), "not heard over "+path)
+					})
+					s.cut(i, false)
+					s.b.await(51, path+" is heard again", func(st vrrp.Status) bool {
+						return pathOf(st, path).State == vrrp.PathHeard && len(st.Warnings) == 0
+					})
+				}
+				for _, st := range s.b.notified(51) {
+					if st.State == vrrp.Master {
+						t.Fatalf("the backup became master: %s", st.Reason)
+					}
+					if st.Master.IsValid() && st.Master != addrA {
+						t.Errorf("the master is called %s", st.Master)
+					}
+				}
+				if st := s.a.loop.Status()[0]; len(st.Paths) != 2 || st.Paths[1].Sent == 0 || st.Paths[1].SendErrors > 0 || st.Paths[0].Sent < st.Paths[1].Sent {
+					t.Errorf("the master's paths: %+v", st.Paths)
+				}
+				if st := s.b.loop.Status()[0]; st.Paths[0].Received == 0 || st.Paths[1].Received == 0 || st.Counters.Drops != (vrrp.Drops{}) {
+					t.Errorf("the backup's paths: %+v, drops %v", st.Paths, st.Counters.Drops)
+				}
+				started := time.Now()
+				s.cut(0, true)
+				s.cut(1, true)
+				cut := time.Now() // a command to a switch waits for those of other tests
+				took := s.b.awaitState(51, vrrp.Master)
+				doubted := took.at.Sub(took.Doubted)
+				if i := slices.IndexFunc(s.b.notified(51), func(st sighting) bool { return st.Doubted.Equal(took.Doubted) }); i < 0 || took.Doubted.Before(started) ||
+					s.b.notified(51)[i].State != vrrp.Backup || doubted < s.interval/2 {
+					t.Errorf("it doubted its master %s before it took over", doubted)
+				}
+				if took.Cause.Kind != vrrp.CauseSilence || took.at.Sub(cut) > s.down {
+					t.Errorf("%s, %s after the second cut", took.Reason, took.at.Sub(cut))
+				}
 			})
-			if from := pathOf(heard.Status, second).Master; from != netip.MustParseAddr("10.0.0.9") {
-				t.Errorf("%s is heard from %s", second, from)
-			}
-			for i, path := range []string{"eth0", second} {
-				s.cut(i, true)
-				s.b.await(51, path+" is silent", func(st vrrp.Status) bool {
-					return pathOf(st, path).State == vrrp.PathSilent && strings.Contains(strings.Join(st.Warnings, "\n"), "not heard over "+path)
-				})
-				s.cut(i, false)
-				s.b.await(51, path+" is heard again", func(st vrrp.Status) bool {
-					return pathOf(st, path).State == vrrp.PathHeard && len(st.Warnings) == 0
-				})
-			}
-			for _, st := range s.b.notified(51) {
-				if st.State == vrrp.Master {
-					t.Fatalf("the backup became master: %s", st.Reason)
-				}
-				if st.Master.IsValid() && st.Master != addrA {
-					t.Errorf("the master is called %s", st.Master)
-				}
-			}
-			if st := s.a.loop.Status()[0]; len(st.Paths) != 2 || st.Paths[1].Sent == 0 || st.Paths[1].SendErrors > 0 || st.Paths[0].Sent < st.Paths[1].Sent {
-				t.Errorf("the master's paths: %+v", st.Paths)
-			}
-			if st := s.b.loop.Status()[0]; st.Paths[0].Received == 0 || st.Paths[1].Received == 0 || st.Counters.Drops != (vrrp.Drops{}) {
-				t.Errorf("the backup's paths: %+v, drops %v", st.Paths, st.Counters.Drops)
-			}
-			started := time.Now()
-			s.cut(0, true)
-			s.cut(1, true)
-			cut := time.Now() // a command to a switch waits for those of other tests
-			took := s.b.awaitState(51, vrrp.Master)
-			doubted := took.at.Sub(took.Doubted)
-			if i := slices.IndexFunc(s.b.notified(51), func(st sighting) bool { return st.Doubted.Equal(took.Doubted) }); took.Doubted.Before(started) ||
-				s.b.notified(51)[i].State != vrrp.Backup || doubted < s.interval/2 {
-				t.Errorf("it doubted its master %s before it took over", doubted)
-			}
-			if took.Cause.Kind != vrrp.CauseSilence || took.at.Sub(cut) > s.down {
-				t.Errorf("%s, %s after the second cut", took.Reason, took.at.Sub(cut))
-			}
 		})
 	}
 }
@@ -165,32 +167,34 @@ func TestTwoPaths(t *testing.T) {
 // the other one: the backup does not wait for silence.
 func TestPathDown(t *testing.T) {
 	t.Parallel()
-	s := newTwins(t, func(_ int, c *vrrp.Config) { c.Heartbeat = []vrrp.Path{{Interface: "eth1"}, {Interface: "eth7"}} })
-	s.b.await(51, "eth7 is missing", func(st vrrp.Status) bool {
-		return strings.Contains(pathOf(st, "eth7").Fault, "not known yet") && pathOf(st, "eth1").State == vrrp.PathHeard
-	})
-	s.b.loop.SetPathLink(vrrp.Link{Name: "eth7"})
-	s.b.await(51, "eth7 is missing", func(st vrrp.Status) bool {
-		p := pathOf(st, "eth7")
-		return p.State == vrrp.PathDown && p.Fault == "interface eth7 is missing" && st.State == vrrp.Backup
-	})
-	nstest.Command(t, s.b.ns, nstest.Device("eth1", netlink.LinkSetDown))
-	s.b.await(51, "eth1 is down", func(st vrrp.Status) bool { return pathOf(st, "eth1").State == vrrp.PathDown && st.State == vrrp.Backup })
-	nstest.Command(t, s.b.ns, nstest.Device("eth1", netlink.LinkSetUp))
-	s.b.await(51, "eth1 is heard again", func(st vrrp.Status) bool { return pathOf(st, "eth1").State == vrrp.PathHeard })
+	nstest.Undisturbed(t, func(t testing.TB) {
+		s := newTwins(t, func(_ int, c *vrrp.Config) { c.Heartbeat = []vrrp.Path{{Interface: "eth1"}, {Interface: "eth7"}} })
+		s.b.await(51, "eth7 is missing", func(st vrrp.Status) bool {
+			return strings.Contains(pathOf(st, "eth7").Fault, "not known yet") && pathOf(st, "eth1").State == vrrp.PathHeard
+		})
+		s.b.loop.SetPathLink(vrrp.Link{Name: "eth7"})
+		s.b.await(51, "eth7 is missing", func(st vrrp.Status) bool {
+			p := pathOf(st, "eth7")
+			return p.State == vrrp.PathDown && p.Fault == "interface eth7 is missing" && st.State == vrrp.Backup
+		})
+		nstest.Command(t, s.b.ns, nstest.Device("eth1", netlink.LinkSetDown))
+		s.b.await(51, "eth1 is down", func(st vrrp.Status) bool { return pathOf(st, "eth1").State == vrrp.PathDown && st.State == vrrp.Backup })
+		nstest.Command(t, s.b.ns, nstest.Device("eth1", netlink.LinkSetUp))
+		s.b.await(51, "eth1 is heard again", func(st vrrp.Status) bool { return pathOf(st, "eth1").State == vrrp.PathHeard })
 
-	nstest.Command(t, s.a.ns, nstest.Device("eth0", netlink.LinkSetDown))
-	took := s.b.awaitState(51, vrrp.Master)
-	if took.Cause.Kind != vrrp.CauseMasterLeft || took.Cause.Peer != addrA {
-		t.Errorf("the backup took over: %s", took.Reason)
-	}
-	// A reload that removes the paths disturbs nobody.
-	c := fastConfig(51, 100)
-	s.b.loop.Configure([]vrrp.Config{c})
-	last := s.b.await(51, "no paths", func(st vrrp.Status) bool { return len(st.Paths) == 0 })
-	if last.State != vrrp.Master || !last.Since.Equal(took.Since) {
-		t.Errorf("%s since %s", last.State, last.Since)
-	}
+		nstest.Command(t, s.a.ns, nstest.Device("eth0", netlink.LinkSetDown))
+		took := s.b.awaitState(51, vrrp.Master)
+		if took.Cause.Kind != vrrp.CauseMasterLeft || took.Cause.Peer != addrA {
+			t.Errorf("the backup took over: %s", took.Reason)
+		}
+		// A reload that removes the paths disturbs nobody.
+		c := fastConfig(51, 100)
+		s.b.loop.Configure([]vrrp.Config{c})
+		last := s.b.await(51, "no paths", func(st vrrp.Status) bool { return len(st.Paths) == 0 })
+		if last.State != vrrp.Master || !last.Since.Equal(took.Since) {
+			t.Errorf("%s since %s", last.State, last.Since)
+		}
+	})
 }
 
 // A path whose route is gone is down from the next advertisement on, although nothing else has changed.

@@ -32,11 +32,11 @@ func bound(c vrrp.Config) time.Duration {
 
 // A segment is a bridge in a namespace of its own. Peers are connected to it.
 type segment struct {
-	t  *testing.T
+	t  testing.TB
 	ns *nstest.NS
 }
 
-func newBridge(t *testing.T) *segment {
+func newBridge(t testing.TB) *segment {
 	t.Helper()
 	s := &segment{t, nstest.New(t)}
 	nstest.Command(t, s.ns, func() error {
@@ -52,7 +52,7 @@ func newBridge(t *testing.T) *segment {
 
 // A peer is a loop on eth0 of a namespace of its own, with a Watcher of eth0.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	ns   *nstest.NS
 	port string // the bridge's side of the cable
 	loop *Loop
@@ -62,6 +62,7 @@ type peer struct {
 
 	mu   sync.Mutex
 	told []sighting
+	seen func(vrrp.Status) // nil: none; is called on the loop's thread
 }
 
 type sighting struct {
@@ -118,8 +119,20 @@ func (s *segment) plugLoop(addr string, o Options, first func(*Loop)) *peer {
 
 func (p *peer) note(s vrrp.Status) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.told = append(p.told, sighting{time.Now(), s})
+	seen := p.seen
+	p.mu.Unlock()
+	if seen != nil {
+		seen(s)
+	}
+}
+
+// whenTold calls f with each status from now on, on the loop's thread. What must be done while a router is in a state that does
+// not last is done there: a test's goroutine may run too late.
+func (p *peer) whenTold(f func(vrrp.Status)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = f
 }
 
 // notified returns the statuses of a router so far.
@@ -147,6 +160,23 @@ func (p *peer) await(vrid uint8, what string, ok func(vrrp.Status) bool) sightin
 	return last
 }
 
+// awaitAny waits for a status of the router that satisfies ok, of those after the first n. The router may have another status
+// by then. It returns how many there were up to this one.
+func (p *peer) awaitAny(vrid uint8, n int, what string, ok func(vrrp.Status) bool) (found sighting, upTo int) {
+	p.t.Helper()
+	nstest.Eventually(p.t, what, func() bool {
+		all := p.notified(vrid)
+		for ; n < len(all); n++ {
+			if ok(all[n].Status) {
+				found = all[n]
+				return true
+			}
+		}
+		return false
+	})
+	return found, n + 1
+}
+
 func (p *peer) awaitState(vrid uint8, s vrrp.State) sighting {
 	p.t.Helper()
 	return p.await(vrid, fmt.Sprintf("%s is %s", p.port, s), func(now vrrp.Status) bool { return now.State == s })
@@ -167,13 +197,13 @@ func (s *segment) setPort(p *peer, set func(netlink.Link) error) {
 }
 
 // pair returns a master at priority 150 and then its backup at 100, for each of the VRIDs.
-func pair(t *testing.T, vrids ...uint8) (s *segment, a, b *peer) {
+func pair(t testing.TB, vrids ...uint8) (s *segment, a, b *peer) {
 	t.Helper()
 	return pairWith(t, vrrp.HMAC{}, vrids...)
 }
 
 // pairWith is pair with signatures.
-func pairWith(t *testing.T, signing vrrp.HMAC, vrids ...uint8) (s *segment, a, b *peer) {
+func pairWith(t testing.TB, signing vrrp.HMAC, vrids ...uint8) (s *segment, a, b *peer) {
 	t.Helper()
 	var strong, weak []vrrp.Config
 	for _, vrid := range vrids {

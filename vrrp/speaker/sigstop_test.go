@@ -59,56 +59,61 @@ func runElection() {
 // TestSIGSTOP stops the process of a master for longer than its peer waits, and continues it.
 func TestSIGSTOP(t *testing.T) {
 	t.Parallel()
-	s := newBridge(t)
-	host := s.plug("192.0.2.1") // a machine whose own loop has nothing to do
-	statuses, stderr, process := startElection(t, host)
-	next := func(what string, ok func(vrrp.Status) bool) vrrp.Status {
-		t.Helper()
-		for timeout := time.After(5 * time.Second); ; {
-			select {
-			case s := <-statuses:
-				if ok(s) {
-					return s
+	nstest.Undisturbed(t, func(t testing.TB) {
+		s := newBridge(t)
+		host := s.plug("192.0.2.1") // a machine whose own loop has nothing to do
+		statuses, stderr, process := startElection(t, host)
+		next := func(what string, ok func(vrrp.Status) bool) vrrp.Status {
+			t.Helper()
+			for timeout := time.After(15 * time.Second); ; {
+				select {
+				case s := <-statuses:
+					if ok(s) {
+						return s
+					}
+				case <-timeout:
+					t.Fatalf("not within 15 s: %s", what)
 				}
-			case <-timeout:
-				t.Fatalf("not within 5 s: %s", what)
 			}
 		}
-	}
-	isMaster := func(s vrrp.Status) bool { return s.State == vrrp.Master }
-	next("master", isMaster)
-	b := s.plug("192.0.2.2", fastConfig(51, 100))
-	b.await(51, "backup of a", func(s vrrp.Status) bool { return s.Master == addrA })
-	if err := process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	b.awaitState(51, vrrp.Master)
-	sent := b.counters(51).AdvertsSent
-	nstest.Eventually(t, "b is master for a while", func() bool { return b.counters(51).AdvertsSent > sent+5 })
-	received := b.counters(51).AdvertsReceived
-	if err := process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	got := next("a stands back", func(s vrrp.Status) bool { return s.State != vrrp.Master })
-	if got.State != vrrp.Backup || got.Holding || got.Reason != "192.0.2.2 took over while this router stood still" {
-		t.Errorf("a: %+v", got)
-	}
-	took := next("a preempts", isMaster)
-	if waited := took.Since.Sub(got.Since); waited < 250*time.Millisecond {
-		t.Errorf("a preempted after %s", waited)
-	}
-	b.awaitState(51, vrrp.Backup)
-	if c := b.counters(51); c.BecameMaster != 1 || c.AdvertsReceived < received+1 {
-		t.Errorf("b: %+v", c)
-	}
-	nstest.Eventually(t, "it says why it was late", func() bool {
-		return strings.Contains(stderr(), `advertisement is late: router="router 51" vrid=51`) &&
-			strings.Contains(stderr(), `cause="was stopped, or the whole machine was, for `)
+		isMaster := func(s vrrp.Status) bool { return s.State == vrrp.Master }
+		next("master", isMaster)
+		b := s.plug("192.0.2.2", fastConfig(51, 100))
+		b.await(51, "backup of a", func(s vrrp.Status) bool { return s.Master == addrA })
+		if strings.Contains(stderr(), "advertisement is late") {
+			nstest.Again(t, "it was late before, and says so once a minute")
+		}
+		if err := process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		b.awaitState(51, vrrp.Master)
+		sent := b.counters(51).AdvertsSent
+		nstest.Eventually(t, "b is master for a while", func() bool { return b.counters(51).AdvertsSent > sent+5 })
+		received := b.counters(51).AdvertsReceived
+		if err := process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		got := next("a stands back", func(s vrrp.Status) bool { return s.State != vrrp.Master })
+		if got.State != vrrp.Backup || got.Holding || got.Reason != "192.0.2.2 took over while this router stood still" {
+			t.Errorf("a: %+v", got)
+		}
+		took := next("a preempts", isMaster)
+		if waited := took.Since.Sub(got.Since); waited < 250*time.Millisecond {
+			t.Errorf("a preempted after %s", waited)
+		}
+		b.awaitState(51, vrrp.Backup)
+		if c := b.counters(51); c.BecameMaster != 1 || c.AdvertsReceived < received+1 {
+			t.Errorf("b: %+v", c)
+		}
+		nstest.Eventually(t, "it says why it was late", func() bool {
+			return strings.Contains(stderr(), `advertisement is late: router="router 51" vrid=51`) &&
+				strings.Contains(stderr(), `cause="was stopped, or the whole machine was, for `)
+		})
 	})
 }
 
 // startElection starts an election process on the host p.
-func startElection(t *testing.T, p *peer) (statuses <-chan vrrp.Status, stderr func() string, process *os.Process) {
+func startElection(t testing.TB, p *peer) (statuses <-chan vrrp.Status, stderr func() string, process *os.Process) {
 	t.Helper()
 	var mu sync.Mutex
 	var log bytes.Buffer

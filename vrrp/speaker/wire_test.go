@@ -111,28 +111,30 @@ func TestManners(t *testing.T) {
 	for _, m := range manners {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			s := newBridge(t)
-			a, b := s.plugBoth(m)
-			first := a.awaitState(51, vrrp.Master)
-			if want := m.address(0); want.IsValid() && first.Master != want || !want.IsValid() && !first.Master.IsLinkLocalUnicast() {
-				t.Errorf("a speaks from %s, not from %s", first.Master, want)
-			}
-			b.await(51, "backup of a", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == first.Master })
-			received := b.counters(51).AdvertsReceived
-			nstest.Eventually(t, "adverts keep coming", func() bool { return b.counters(51).AdvertsReceived >= received+2 })
-			a.loop.Shutdown()
-			<-a.over
-			took := b.awaitState(51, vrrp.Master)
-			if want := fmt.Sprintf("priority 0 heard from %s", first.Master); took.Reason != want {
-				t.Errorf("b: %q, want %q", took.Reason, want)
-			}
-			for _, p := range []*peer{a, b} {
-				for _, st := range p.notified(51) {
-					if st.Counters.Drops != (vrrp.Drops{}) || st.Warnings != nil || st.Counters.SendErrors != 0 {
-						t.Errorf("%s: drops %v, send errors %d, warnings %q", p.port, st.Counters.Drops, st.Counters.SendErrors, st.Warnings)
+			nstest.Undisturbed(t, func(t testing.TB) {
+				s := newBridge(t)
+				a, b := s.plugBoth(m)
+				first := a.awaitState(51, vrrp.Master)
+				if want := m.address(0); want.IsValid() && first.Master != want || !want.IsValid() && !first.Master.IsLinkLocalUnicast() {
+					t.Errorf("a speaks from %s, not from %s", first.Master, want)
+				}
+				b.await(51, "backup of a", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == first.Master })
+				received := b.counters(51).AdvertsReceived
+				nstest.Eventually(t, "adverts keep coming", func() bool { return b.counters(51).AdvertsReceived >= received+2 })
+				a.loop.Shutdown()
+				<-a.over
+				took := b.awaitState(51, vrrp.Master)
+				if want := fmt.Sprintf("priority 0 heard from %s", first.Master); took.Reason != want {
+					t.Errorf("b: %q, want %q", took.Reason, want)
+				}
+				for _, p := range []*peer{a, b} {
+					for _, st := range p.notified(51) {
+						if st.Counters.Drops != (vrrp.Drops{}) || st.Warnings != nil || st.Counters.SendErrors != 0 {
+							t.Errorf("%s: drops %v, send errors %d, warnings %q", p.port, st.Counters.Drops, st.Counters.SendErrors, st.Warnings)
+						}
 					}
 				}
-			}
+			})
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -69,7 +70,8 @@ func (ns *NS) Do(f func()) {
 	}
 }
 
-// Veth joins two namespaces by a veth pair, both ends up.
+// Veth joins two namespaces by a veth pair, both ends up and ready to send: until the kernel has noticed the carrier, it drops
+// what is sent without an error.
 func Veth(tb testing.TB, a *NS, nameA string, b *NS, nameB string) {
 	tb.Helper()
 	a.Do(func() {
@@ -83,6 +85,19 @@ func Veth(tb testing.TB, a *NS, nameA string, b *NS, nameB string) {
 		up(tb, nameA)
 	})
 	b.Do(func() { up(tb, nameB) })
+	for ns, name := range map[*NS]string{a: nameA, b: nameB} {
+		var state netlink.LinkOperState
+		for began := time.Now(); state != netlink.OperUp; time.Sleep(time.Millisecond) {
+			if time.Since(began) > 30*time.Second {
+				tb.Fatalf("%s is %s, not up", name, state)
+			}
+			ns.Do(func() {
+				if link, err := netlink.LinkByName(name); err == nil {
+					state = link.Attrs().OperState
+				}
+			})
+		}
+	}
 }
 
 func up(tb testing.TB, name string) {

@@ -69,7 +69,8 @@ func (ns *NS) Do(f func()) {
 	}
 }
 
-// Veth joins two namespaces by a veth pair, both ends up.
+// Veth joins two namespaces by a veth pair, both ends up and ready to send: until the kernel has noticed the carrier, it drops
+// what is sent without an error.
 func Veth(tb testing.TB, a *NS, nameA string, b *NS, nameB string) {
 	tb.Helper()
 	a.Do(func() {
@@ -83,6 +84,15 @@ func Veth(tb testing.TB, a *NS, nameA string, b *NS, nameB string) {
 		up(tb, nameA)
 	})
 	b.Do(func() { up(tb, nameB) })
+	for ns, name := range map[*NS]string{a: nameA, b: nameB} {
+		Eventually(tb, name+" is ready", func() (ready bool) {
+			ns.Do(func() {
+				link, err := netlink.LinkByName(name)
+				ready = err == nil && link.Attrs().OperState == netlink.OperUp
+			})
+			return ready
+		})
+	}
 }
 
 func up(tb testing.TB, name string) {

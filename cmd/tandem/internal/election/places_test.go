@@ -45,7 +45,7 @@ func TestAddressesOnTwoInterfaces(t *testing.T) {
 	all := twoPlaces()
 	r.order(message.Order{Routers: all})
 	r.hasBoth(true)
-	r.offer(all)
+	r.offer(all, 10*time.Second) // a machine may stall before the successor has announced both
 	began := time.Now()
 	sendFrame(t, gratuitousARP(all[0].VIPs[0].Addr()))
 	sendFrame(t, gratuitousARP(elsewhere.Addr())) // not on its interface

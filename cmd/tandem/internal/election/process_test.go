@@ -79,6 +79,15 @@ func cableOf(t *testing.T, near, far string) {
 			t.Fatalf("prepare %s: %v", name, err)
 		}
 	}
+	// Until the kernel has noticed the carrier, it drops what is sent without an error.
+	for _, name := range []string{near, far} {
+		if !eventually(func() bool {
+			link, err := netlink.LinkByName(name)
+			return err == nil && link.Attrs().OperState == netlink.OperUp
+		}) {
+			t.Fatalf("%s is not up", name)
+		}
+	}
 }
 
 func unplug(t *testing.T, name string) {
@@ -187,7 +196,7 @@ func (r *rig) ended() {
 		if err != nil {
 			r.t.Errorf("Run: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("the election does not end")
 	}
 	if left := addresses(r.t); len(left) > 0 {
@@ -260,13 +269,17 @@ func (r *rig) reported(state vrrp.State) message.Report {
 	return found
 }
 
+// eventually polls until f, for at most 15 s. The time in which the machine stalls does not count.
 func eventually(f func() bool) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-tick.C {
+	last := time.Now()
+	for waited := time.Duration(0); waited < 15*time.Second; <-tick.C {
 		if f() {
 			return true
 		}
+		now := time.Now()
+		waited, last = waited+min(now.Sub(last), 50*time.Millisecond), now
 	}
 	return f()
 }
@@ -377,22 +390,4 @@ func TestElectionWaitsForItsInterface(t *testing.T) {
 	r.holds("192.0.2.100/24")
 	r.cancel()
 	r.ended()
-}
-
-// put puts addresses on eth0.
-func put(t *testing.T, prefixes ...string) {
-	t.Helper()
-	link, err := netlink.LinkByName("eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range prefixes {
-		addr, err := netlink.ParseAddr(p)
-		if err == nil {
-			err = netlink.AddrAdd(link, addr)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestEachMapping(t *testing.T) {
@@ -42,6 +44,23 @@ func TestReleaseProgramLessensWhatIsResident(t *testing.T) {
 			t.Fatal(err)
 		}
 		return kb
+	}
+	// The process of an earlier test may have released it already.
+	text, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range eachMapping(string(text), program, func(start, end uintptr) error {
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, start, end-start, unix.MADV_POPULATE_READ); errno != 0 {
+			return errno
+		}
+		return nil
+	}) {
+		t.Fatal(err)
 	}
 	before := resident()
 	if err := releaseProgram(); err != nil {
