@@ -67,6 +67,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.readSysctls(paths); err != nil {
 		return s, err
 	}
+	synced, err := s.listenSync(ctx, c)
+	if err != nil {
+		return s, err
+	}
+	defer synced.close()
 	if err := s.askOwners(ctx, vips); err != nil {
 		return s, err
 	}
@@ -84,7 +89,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	s.readFirewall(c)
 	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
-	if err := s.listen(ctx, c.LVS.Sync); err != nil {
+	if err := s.listen(ctx); err != nil {
+		return s, err
+	}
+	e := examination{config: c, snapshot: s}
+	if s.Synced, err = synced.messages(ctx, e.expectsSync()); err != nil {
 		return s, err
 	}
 	s.Status = atLast(s.Status, askDirector(ctx, c))
