@@ -68,7 +68,7 @@ func Row(t *testing.T, name, finding, on, advice string, gone time.Duration) {
 }
 
 // settles is how long the network may take until the doctor finds what it should.
-const settles = 30 * time.Second
+const settles = time.Minute
 
 // Clean checks that no machine has a finding. All are examined at the same time.
 func (c *Card) Clean(when string) {
