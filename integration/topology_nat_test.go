@@ -38,6 +38,15 @@ func (n *topology) wantSilentCable(t *testing.T) {
 	})
 	n.a.Rejoin()
 	n.awaitMaster(n.a, n.b)
+	n.Eventually(10*time.Second, "both addresses are at the first director alone, and the client is served", func() error {
+		for _, addr := range []string{n.vip, "10.0.0.1"} {
+			if !n.a.Has(addr) || n.b.Has(addr) {
+				return fmt.Errorf("%s on director-a: %t, on director-b: %t", addr, n.a.Has(addr), n.b.Has(addr))
+			}
+		}
+		_, err := n.client.Get(n.url())
+		return err
+	})
 	n.wantTurns(t)
 }
 

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,6 +28,24 @@ func (l *Lab) WatchStalls() *StallWatch {
 		last = now
 		return late
 	})}
+}
+
+// Undisturbed returns the error of a check. A check that fails while the machine stalls is repeated, because a stall may make a director
+// lose its role for a moment, or a packet come too late.
+func (l *Lab) Undisturbed(check func() error) error {
+	const stalled, tries = 200 * time.Millisecond, 3
+	for try := 1; ; try++ {
+		watch := l.WatchStalls()
+		err := check()
+		stall := watch.Stop()
+		if err == nil {
+			return nil
+		}
+		if stall < stalled || try == tries {
+			return fmt.Errorf("%w; the machine stalled for %s", err, stall)
+		}
+		l.Logf("while the machine stalled for %s: %v", stall, err)
+	}
 }
 
 // A LockWatch measures how long the kernel makes a program wait that changes a link or an address. All namespaces share the

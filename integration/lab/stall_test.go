@@ -75,3 +75,20 @@ func TestStallWatch(t *testing.T) {
 		}
 	})
 }
+
+// TestUndisturbed: a check that fails is not repeated where nothing stalls.
+func TestUndisturbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wrong := errors.New("it is wrong")
+		for _, want := range []error{nil, wrong} {
+			checks := 0
+			if err := (&Lab{t: t}).Undisturbed(func() error {
+				checks++
+				time.Sleep(time.Second)
+				return want
+			}); !errors.Is(err, want) || checks != 1 {
+				t.Errorf("%v after %d checks, want %v after one", err, checks, want)
+			}
+		}
+	})
+}

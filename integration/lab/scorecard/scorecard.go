@@ -68,7 +68,7 @@ func Row(t *testing.T, name, finding, on, advice string, gone time.Duration) {
 }
 
 // settles is how long the network may take until the doctor finds what it should.
-const settles = 30 * time.Second
+const settles = time.Minute
 
 // Clean checks that no machine has a finding. All are examined at the same time.
 func (c *Card) Clean(when string) {
@@ -150,30 +150,23 @@ func (c *Card) run(t *testing.T, row Breakage) {
 	Row(t, row.Name, row.Want, row.On.Name, found.Mend, took)
 }
 
-// goes returns how long after now an examination begins that has no findings. A stall of the machine may make a director lose its
-// role for a moment: then it looks again.
-func (c *Card) goes(t *testing.T, h *lab.Host, args []string) time.Duration {
+// goes returns how long after now an examination begins that has no findings.
+func (c *Card) goes(t *testing.T, h *lab.Host, args []string) (gone time.Duration) {
 	t.Helper()
-	const stalled, tries = 200 * time.Millisecond, 3
-	for try := 1; ; try++ {
-		watch := c.WatchStalls()
-		gone, last := c.look(h, args)
-		stall := watch.Stop()
-		switch {
-		case gone >= 0:
-			return gone
-		case stall < stalled || try == tries:
-			t.Errorf("%s after the mend the doctor finds %+v; the machine stalled for %s", GoesWithin, last, stall)
-			return gone
-		}
+	if err := c.Undisturbed(func() (err error) {
+		gone, err = c.look(h, args)
+		return err
+	}); err != nil {
+		t.Errorf("%s after the mend %v", GoesWithin, err)
 	}
+	return gone
 }
 
-// look returns how long after now an examination begins that has no findings; negative: none does until GoesWithin, and the last
-// found these.
-func (c *Card) look(h *lab.Host, args []string) (gone time.Duration, last []lab.Finding) {
+// look returns how long after now an examination begins that has no findings. It is an error if none does until GoesWithin.
+func (c *Card) look(h *lab.Host, args []string) (gone time.Duration, err error) {
 	mended := time.Now()
 	var all []lab.Doctor
+	var last []lab.Finding
 	for _, at := range c.Starts {
 		time.Sleep(time.Until(mended.Add(at)))
 		for len(all) > 0 && !all[0].Running() {
@@ -189,7 +182,7 @@ func (c *Card) look(h *lab.Host, args []string) (gone time.Duration, last []lab.
 			return d.Began.Sub(mended), nil
 		}
 	}
-	return -1, last
+	return -1, fmt.Errorf("the doctor finds %+v", last)
 }
 
 // programs are those that an advice may begin with.

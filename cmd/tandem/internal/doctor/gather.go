@@ -67,6 +67,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	if err := s.readSysctls(paths); err != nil {
 		return s, err
 	}
+	synced, err := s.listenSync(ctx, c)
+	if err != nil {
+		return s, err
+	}
+	defer synced.close()
 	if err := s.askOwners(ctx, vips); err != nil {
 		return s, err
 	}
@@ -84,7 +89,11 @@ func GatherDirector(ctx context.Context, c *configs.Config) (Snapshot, error) {
 	s.readFirewall(c)
 	s.Scripts = TryScripts(ctx, c.Tracks)
 	s.Listened = s.listenTimes(c)
-	if err := s.listen(ctx, c.LVS.Sync); err != nil {
+	if err := s.listen(ctx); err != nil {
+		return s, err
+	}
+	e := examination{config: c, snapshot: s}
+	if s.Synced, err = synced.messages(ctx, e.expectsSync()); err != nil {
 		return s, err
 	}
 	s.Status = atLast(s.Status, askDirector(ctx, c))
@@ -191,7 +200,7 @@ func (s *Snapshot) tryFirewall(ctx context.Context, c *configs.Config) error {
 // gather collects the facts that both roles need.
 func gather() (Snapshot, error) {
 	s := Snapshot{Links: make(map[string]vrrp.Link), Sysctls: make(map[string]string), Owners: make(map[string][]garp.Owner)}
-	list, err := netlink.LinkList()
+	list, err := again(netlink.LinkList)
 	if err != nil {
 		return s, fmt.Errorf("failed to list interfaces: %w", err)
 	}
@@ -199,7 +208,7 @@ func gather() (Snapshot, error) {
 		a := dev.Attrs()
 		l := vrrp.Link{Name: a.Name, Index: a.Index, Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
 			MTU: a.MTU, Hardware: a.HardwareAddr}
-		addrs, err := netlink.AddrList(dev, netlink.FAMILY_ALL)
+		addrs, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(dev, netlink.FAMILY_ALL) })
 		if err != nil {
 			return s, fmt.Errorf("failed to list the addresses of %s: %w", a.Name, err)
 		}
@@ -212,6 +221,17 @@ func gather() (Snapshot, error) {
 	}
 	s.Programs, s.Director = programs()
 	return s, nil
+}
+
+// again reads a list again while it changes during the read, as when a director takes or gives up its VIPs.
+func again[T any](read func() ([]T, error)) (list []T, err error) {
+	const attempts = 10
+	for range attempts {
+		if list, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	return list, err
 }
 
 func (s *Snapshot) readSysctls(paths []string) error {

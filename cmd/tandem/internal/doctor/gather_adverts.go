@@ -17,68 +17,48 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
 // minListen and maxListen are the limits of the time for which the doctor listens for advertisements.
 const minListen, maxListen = time.Second, 5 * time.Second
 
-// listen listens on each interface for the given time for advertisements, each sender and virtual router id once, and on the
-// interface of connection sync for its messages.
-func (s *Snapshot) listen(ctx context.Context, of lvs.Sync) error {
-	listeners := make(map[*listener]func([]byte, string))
+// listen listens on each interface for the given time for advertisements, each sender and virtual router id once.
+func (s *Snapshot) listen(ctx context.Context) error {
+	listeners := make(map[string]*listener)
 	defer func() {
-		for l := range listeners {
+		for _, l := range listeners {
 			_ = l.conn.Close()
 		}
 	}()
-	open := func(iface string, protocol byte, port uint16, hear func(frame []byte, hardware string)) error {
-		l, err := newListener(iface, protocol, port)
-		if err == nil {
-			listeners[l] = hear
-		}
-		return err
-	}
-	var mu sync.Mutex
 	for iface := range s.Listened {
-		if err := open(iface, vrrp.Protocol, 0, func(frame []byte, hardware string) {
-			if a, ok := parseAdvert(frame); ok && !a.in(s.Adverts) {
-				a.Interface, a.Hardware, a.At = iface, hardware, time.Now()
-				s.Adverts = append(s.Adverts, a)
-			}
-		}); err != nil {
+		l, err := newListener(iface, vrrp.Protocol, 0)
+		if err != nil {
 			return fmt.Errorf("failed to listen for advertisements: %w", err)
 		}
+		listeners[iface] = l
 	}
-	if s.working(of.Interface) {
-		if err := open(of.Interface, protocolUDP, of.Port, func(frame []byte, _ string) {
-			if m, ok := parseSync(frame, of.Port); ok && m.Group == of.Group && len(s.Synced) < mostSynced {
-				m.Interface = of.Interface
-				s.Synced = append(s.Synced, m)
-			}
-		}); err != nil {
-			return fmt.Errorf("failed to listen for connection sync: %w", err)
-		}
-	}
+	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	for l, hear := range listeners {
+	for iface, l := range listeners {
+		ctx, cancel := context.WithTimeout(ctx, s.Listened[iface])
+		defer cancel()
 		g.Go(func() error {
-			return l.read(ctx, max(s.Listened[l.iface.Name], minListen), func(frame []byte, hardware string) {
+			return l.read(ctx, func(frame []byte, hardware string) {
 				mu.Lock()
 				defer mu.Unlock()
-				hear(frame, hardware)
+				if a, ok := parseAdvert(frame); ok && !a.in(s.Adverts) {
+					a.Interface, a.Hardware, a.At = iface, hardware, time.Now()
+					s.Adverts = append(s.Adverts, a)
+				}
 			})
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return fmt.Errorf("failed to listen for the other director: %w", err)
+		return fmt.Errorf("failed to listen for advertisements: %w", err)
 	}
 	return nil
 }
-
-// mostSynced is how many messages of connection sync are looked at.
-const mostSynced = 1000
 
 // A listener receives the packets of a protocol that arrive at an interface, before any firewall.
 type listener struct {
@@ -123,11 +103,8 @@ func newListener(iface string, protocol byte, port uint16) (*listener, error) {
 	return &listener{ifi, conn}, nil
 }
 
-// read passes on the packets that other machines send within the time.
-func (l *listener) read(ctx context.Context, span time.Duration, hear func(frame []byte, hardware string)) error {
-	if err := l.conn.SetReadDeadline(time.Now().Add(span)); err != nil {
-		return fmt.Errorf("listen on %s: %w", l.iface.Name, err)
-	}
+// read passes on the packets that other machines send, until ctx ends.
+func (l *listener) read(ctx context.Context, hear func(frame []byte, hardware string)) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetReadDeadline(time.Now()) })
 	defer stop()
 	for b := make([]byte, 1<<16); ; {

@@ -20,8 +20,9 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-// firewallTries is the number of packets that are sent. firewallWait is the time in which each of them must come back.
-const firewallTries, firewallWait = 3, 100 * time.Millisecond
+// firewallTries is the number of packets that are sent. firewallWait is the time in which each of them must come back, also on a machine
+// that is busy.
+const firewallTries, firewallWait = 3, 250 * time.Millisecond
 
 // tryFirewall sends a packet of a flow to this machine itself, and reports whether the firewall drops it; nil if it does
 // not. With TTL or hop limit 0 the packet does not leave the machine, and still passes the firewall's rules for output

@@ -51,7 +51,7 @@ func GatherRealServer(ctx context.Context, c realserver.Config, machine *realser
 
 // gateways returns the next hops of the default routes whose hardware addresses are in the neighbour table.
 func gateways() ([]Gateway, error) {
-	routes, err := netlink.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := again(func() ([]netlink.Route, error) { return netlink.RouteList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("failed to list routes: %w", err)
 	}
@@ -61,7 +61,7 @@ func gateways() ([]Gateway, error) {
 		if isDefault := r.Dst == nil || r.Dst.IP.IsUnspecified(); !ok || !isDefault {
 			continue
 		}
-		neighbours, err := netlink.NeighList(r.LinkIndex, netlink.FAMILY_ALL)
+		neighbours, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(r.LinkIndex, netlink.FAMILY_ALL) })
 		if err != nil {
 			return nil, fmt.Errorf("failed to list neighbours: %w", err)
 		}
