@@ -28,6 +28,9 @@ func TestDrill(t *testing.T) {
 		return d.A.TryRun(lab.Tandem.Path(), append([]string{"drill", "-c", d.A.File}, args...)...)
 	}
 	d.B.Configure(with("192.0.2.2").Config(d.B.Name, lab.PriorityB))
+	for _, set := range []string{"fe80::25/64", "2001:db8::25/64"} { // by hand: the kernel does not bring them back
+		d.A.Run("ip", "-6", "addr", "add", set, "dev", "eth0", "nodad")
+	}
 	d.Launch()
 	d.Eventually(15*time.Second, "the directors know each other, and their clocks", func() error {
 		out, err := d.A.TryRun(lab.Tandem.Path(), "status", "--pair", "--socket", d.A.Socket)

@@ -60,8 +60,9 @@ func lookAt(name string, vips []netip.Prefix, own []string) (is drill.Link, err 
 	}
 	for _, a := range addrs {
 		p, ok := prefixOf(a.IPNet)
-		// The kernel makes link-local addresses, and those of router advertisements, which have a limited life.
-		if ok && !p.Addr().IsLinkLocalUnicast() && a.Flags&unix.IFA_F_PERMANENT != 0 && !slices.Contains(vips, p) {
+		// The kernel makes those of router advertisements, which have a limited life. The link-local addresses that it makes are
+		// added like the ones that somebody set: where it was first, the address is there already.
+		if ok && a.Flags&unix.IFA_F_PERMANENT != 0 && !slices.Contains(vips, p) {
 			is.Addresses = append(is.Addresses, p)
 		}
 	}
