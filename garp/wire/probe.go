@@ -101,9 +101,9 @@ func (p *probe) close() {
 // maxDrain is how many advertisements are read at a time.
 const maxDrain = 512
 
-// drainAdverts passes to f what the advertisements say that have arrived by now, and reports whether there were any. It does not
+// drainAdverts passes on what the advertisements say that have arrived by now, and reports whether there were any. It does not
 // wait.
-func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
+func (p *probe) drainAdverts(refs *garp.Referrals) (heard bool) {
 	b := make([]byte, ethernetHeaderLen+ipv6HeaderLen)
 	for _, c := range p.adverts {
 		raw, err := c.SyscallConn()
@@ -119,7 +119,7 @@ func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
 				}
 				heard = true
 				if o, ok := parse(b[:n]); ok {
-					f(o)
+					refs.ObserveRouter(time.Now(), o)
 				}
 			}
 		})
