@@ -36,11 +36,13 @@ type Referral struct {
 // announces the address itself, at the hardware address that the successor advertises from.
 //
 // That hardware address is from frames that nobody has verified. Another machine can send advertisements in the successor's name,
-// also repeated ones whose signature was right. So two hardware addresses of one router are as good as none.
+// also repeated ones whose signature was right. So two hardware addresses of one router are as good as none, and so is one if some
+// advertisements were not read: they may have had another.
 type Referrals struct {
 	ours      map[netip.Addr]bool
 	announced map[netip.Addr]time.Time // when another machine last announced an address
 	routers   map[netip.Addr]router    // other masters, by the address that they advertise from
+	missed    time.Time                // when advertisements were last lost before they were read; the zero time: never
 	unclaimed map[netip.Addr]bool      // addresses that we gave up without a successor
 	pending   map[netip.Addr]*referred
 }
@@ -60,8 +62,10 @@ type router struct {
 	changed  time.Time // when it was heard from another hardware address than before; the zero time: never
 }
 
-func (r router) doubtful(now time.Time) bool {
-	return !r.changed.IsZero() && now.Sub(r.changed) < doubtTime
+// doubtful reports whether the hardware address of a router may be that of another machine.
+func (r *Referrals) doubtful(now time.Time, is router) bool {
+	recent := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) < doubtTime }
+	return recent(is.changed) || recent(r.missed)
 }
 
 // NewReferrals returns a Referrals without addresses.
@@ -143,6 +147,9 @@ func (r *Referrals) ObserveRouter(now time.Time, o Observation) {
 	r.routers[o.Router] = is
 }
 
+// Miss records that advertisements were lost before they were read.
+func (r *Referrals) Miss(now time.Time) { r.missed = now }
+
 // Concerns reports whether an observation is an announcement that Observe needs.
 func (r *Referrals) Concerns(o Observation) bool { return o.Announced && r.concerns(o.Claimed) }
 
@@ -174,7 +181,7 @@ func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 			p.sent++
 			due = true
 		}
-		if is, known := r.routers[p.successor]; due && known && !is.doubtful(now) {
+		if is, known := r.routers[p.successor]; due && known && !r.doubtful(now, is) {
 			out = append(out, Referral{addr, is.hardware})
 			p.told = true
 		}

@@ -226,7 +226,12 @@ func TestReferralsOfARouterAtTwoPlaces(t *testing.T) {
 	if len(out) > 0 || !r.Waiting() {
 		t.Errorf("announced %v, waiting: %t", out, r.Waiting())
 	}
-	steps(20*time.Second, 30*time.Second, false)
+	r.Miss(epoch.Add(20 * time.Second))
+	steps(20*time.Second, 25*time.Second, false)
+	if len(out) > 0 {
+		t.Errorf("announced %v although advertisements were lost", out)
+	}
+	steps(25*time.Second, 35*time.Second, false)
 	if len(out) == 0 || out[0] != (Referral{vip, right}) || out[len(out)-1] != out[0] {
 		t.Errorf("after the end of it, announced %v", out)
 	}
