@@ -102,7 +102,7 @@ func (f *flooded) run(t *testing.T) {
 	}
 	rate := float64(sent) / took.Seconds()
 	short := ""
-	if rate < flood {
+	if rate < flood*98/100 { // the time has the start and the end of the sender in it
 		short = fmt.Sprintf(" (want %d; the sender got no more of the processors)", flood)
 	}
 	share := func(i int) string {

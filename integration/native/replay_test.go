@@ -23,6 +23,9 @@ func TestReplayAfterRestart(t *testing.T) {
 		{"time", `time_window = "60s",`}, // the record is not too old: it is refused because it was heard before
 		{"monotonic", `anti_replay = "monotonic",`},
 	} {
+		if tt.name == "monotonic" && *hmacFlood == 0 {
+			continue // make hmac has both: this differs by what is in a file
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			d := lab.NewDuo(t, lab.DuoSettings{Advert: floodedAdvert})
 			signed(t, d, tt.more, metricsTable)
