@@ -17,14 +17,16 @@
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
+# make hmac       signed advertisements: a key is replaced on a live pair, replays after a restart, and what 100,000 forged packets a
+#                 second cost the election process, and keepalived (make hmac FLOOD=5s)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make lint       gofmt, go vet, staticcheck
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
-# that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix, topologies, hmac and bench need root: they make network namespaces, and boot a
+# kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -126,6 +128,14 @@ topologies:
 .PHONY: matrix
 matrix:
 	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
+
+FLOOD ?= 5s
+.PHONY: hmac
+hmac:
+	@out=$$(mktemp) || exit 1; failed=0; \
+	CGO_ENABLED=0 go test $(NATIVE) -count 1 -run '^(TestKeyRotation|TestReplayAfterRestart|TestHMACFlood)$$' -timeout 15m -v \
+		-hmac-flood $(FLOOD) >$$out 2>&1 || failed=1; \
+	sed -n -e 's/^.* hmac: //p' -e '/FAIL/p' $$out; test $$failed = 0 || sed -n '/_test.go/p' $$out; rm -f $$out; exit $$failed
 
 .PHONY: bench
 bench:

@@ -61,9 +61,10 @@ func identityFields() []toml.Field[virtualRouter] {
 			"The form of the checksum that version 3 sends over IPv4. Both forms are accepted. keepalived and FRR send pseudo-header.",
 			func(r *virtualRouter, v vrrp.Checksum) { r.Checksum = v }),
 		toml.Derived("hmac", hmacTable(),
-			"Signed advertisements, as with auth_hmac of keepalived 2.4 (draft-cassen-vrrp-auth-hmac): a keyed hash, and a number that "+
-				"makes a repeated advertisement useless. Without it, any machine that can send to this one can end or take over the role "+
-				"of master by a forged advertisement. It does not protect against other attacks, such as forged ARP.\n"+
+			"Signed advertisements, as with auth_hmac of keepalived from 2.4.2 on (draft-cassen-vrrp-auth-hmac): a keyed hash, and a "+
+				"number that makes a repeated advertisement useless. keepalived 2.4.0 and 2.4.1 compute another hash, which is refused here. "+
+				"Without hmac, any machine that can send to this one can end or take over the role of master by a forged advertisement. It "+
+				"does not protect against other attacks, such as forged ARP.\n"+
 				"To give a running pair a key without an outage, set mode receive-only on one director after the other and reload each. Then "+
 				"do the same with permissive, and then with enforce.\n"+
 				"To replace a key without an outage, add the new one on both directors. Then change active_key on both. Then remove the old one. "+

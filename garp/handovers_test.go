@@ -82,7 +82,7 @@ func TestReferralsOfAddressesKeptForTheSuccessor(t *testing.T) {
 	successor, hardware := netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
 	r := NewReferrals()
 	r.SetAddresses(vips)
-	r.ObserveRouter(Observation{Router: successor, From: hardware})
+	r.ObserveRouter(epoch, Observation{Router: successor, From: hardware})
 	r.Observe(epoch.Add(100*time.Millisecond), Observation{Claimed: vips[0], From: hardware, Announced: true})
 	removes := epoch.Add(time.Second)
 	if out, _ := r.Step(removes.Add(-1)); len(out) > 0 {

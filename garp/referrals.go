@@ -13,6 +13,9 @@ const (
 	lockTime = time.Second
 	// announcedBefore is how long before the former master heard its successor that one may have announced an address.
 	announcedBefore = 100 * time.Millisecond
+	// doubtTime is how long no address is announced for a router that was heard from two hardware addresses. It is longer than
+	// referralRepeat.
+	doubtTime = 5 * time.Second
 	// maxRouters limits the memory that an attacker with many addresses can fill.
 	maxRouters = 64
 )
@@ -31,10 +34,15 @@ type Referral struct {
 // split network, and does not hear the former master. Then those neighbours would send to the former master until their
 // entries end, which takes half a minute. So if a former master hears no announcement until it has removed an address, it
 // announces the address itself, at the hardware address that the successor advertises from.
+//
+// That hardware address is from frames that nobody has verified. Another machine can send advertisements in the successor's name,
+// also repeated ones whose signature was right. So two hardware addresses of one router are as good as none, and so is one if some
+// advertisements were not read: they may have had another.
 type Referrals struct {
 	ours      map[netip.Addr]bool
 	announced map[netip.Addr]time.Time // when another machine last announced an address
-	routers   map[netip.Addr]Hardware  // other masters, by the address that they advertise from
+	routers   map[netip.Addr]router    // other masters, by the address that they advertise from
+	missed    time.Time                // when advertisements were last lost before they were read; the zero time: never
 	unclaimed map[netip.Addr]bool      // addresses that we gave up without a successor
 	pending   map[netip.Addr]*referred
 }
@@ -48,10 +56,22 @@ type referred struct {
 	told      bool      // it was announced, by us or by another machine
 }
 
+// A router is from where another master was heard.
+type router struct {
+	hardware Hardware
+	changed  time.Time // when it was heard from another hardware address than before; the zero time: never
+}
+
+// doubtful reports whether the hardware address of a router may be that of another machine.
+func (r *Referrals) doubtful(now time.Time, is router) bool {
+	recent := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) < doubtTime }
+	return recent(is.changed) || recent(r.missed)
+}
+
 // NewReferrals returns a Referrals without addresses.
 func NewReferrals() *Referrals {
 	return &Referrals{
-		ours: map[netip.Addr]bool{}, announced: map[netip.Addr]time.Time{}, routers: map[netip.Addr]Hardware{},
+		ours: map[netip.Addr]bool{}, announced: map[netip.Addr]time.Time{}, routers: map[netip.Addr]router{},
 		pending: map[netip.Addr]*referred{}, unclaimed: map[netip.Addr]bool{},
 	}
 }
@@ -115,11 +135,20 @@ func (r *Referrals) announcedSince(heard time.Time, addr netip.Addr) bool {
 func (r *Referrals) Waiting() bool { return len(r.pending)+len(r.unclaimed) > 0 }
 
 // ObserveRouter handles an advertisement of another master.
-func (r *Referrals) ObserveRouter(o Observation) {
-	if _, known := r.routers[o.Router]; o.Router.IsValid() && (known || len(r.routers) < maxRouters) {
-		r.routers[o.Router] = o.From
+func (r *Referrals) ObserveRouter(now time.Time, o Observation) {
+	is, known := r.routers[o.Router]
+	if !o.Router.IsValid() || !known && len(r.routers) == maxRouters {
+		return
 	}
+	if known && is.hardware != o.From {
+		is.changed = now
+	}
+	is.hardware = o.From
+	r.routers[o.Router] = is
 }
+
+// Miss records that advertisements were lost before they were read.
+func (r *Referrals) Miss(now time.Time) { r.missed = now }
 
 // Concerns reports whether an observation is an announcement that Observe needs.
 func (r *Referrals) Concerns(o Observation) bool { return o.Announced && r.concerns(o.Claimed) }
@@ -133,7 +162,7 @@ func (r *Referrals) Observe(now time.Time, o Observation) {
 }
 
 // Step returns what to announce now, ordered by address, and when to call Step next: the zero time if there is no need. It
-// leaves out a successor whose hardware address is not known.
+// leaves out a successor whose hardware address is not known or doubtful.
 func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 	for addr, p := range r.pending {
 		if r.announcedSince(p.heard, addr) {
@@ -152,8 +181,8 @@ func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 			p.sent++
 			due = true
 		}
-		if hardware, known := r.routers[p.successor]; due && known {
-			out = append(out, Referral{addr, hardware})
+		if is, known := r.routers[p.successor]; due && known && !r.doubtful(now, is) {
+			out = append(out, Referral{addr, is.hardware})
 			p.told = true
 		}
 		if p.sent == len(referralRepeat) {

@@ -45,13 +45,19 @@ func TestReferrals(t *testing.T) {
 		{"that was long before", true, map[time.Duration]Observation{-5000 * ms: claims(vips[0])}, 0, all},
 		{"it announces it late", true, map[time.Duration]Observation{60 * ms: claims(vips[1])}, 0, []string{all[0], all[1], all[2], all[4], all[5], all[6], all[7], all[8], all[9]}},
 		{"it answers us", true, map[time.Duration]Observation{5 * ms: answer}, 0, all},
+		{"a machine repeated that long before", true, map[time.Duration]Observation{
+			-5000 * ms: {Router: successor, From: Hardware{2, 0, 0, 0, 0, 6}}, -4995 * ms: {Router: successor, From: hardware},
+		}, 0, all},
+		{"a machine repeats that later", true, map[time.Duration]Observation{
+			1000 * ms: {Router: successor, From: Hardware{2, 0, 0, 0, 0, 6}}, 1005 * ms: {Router: successor, From: hardware},
+		}, 0, all[:4]},
 		{"we are master again", true, nil, 100 * ms, all[:2]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := NewReferrals()
 			r.SetAddresses(vips)
 			if tt.known {
-				r.ObserveRouter(Observation{Router: successor, From: hardware})
+				r.ObserveRouter(epoch, Observation{Router: successor, From: hardware})
 			}
 			var got []string
 			for at := -5 * time.Second; at < 5*time.Second; at += 5 * ms {
@@ -64,7 +70,7 @@ func TestReferrals(t *testing.T) {
 					r.SetAddresses(vips)
 				}
 				if o, ok := tt.seen[at]; ok {
-					r.ObserveRouter(o)
+					r.ObserveRouter(now, o)
 					r.Observe(now, o)
 				}
 				out, next := r.Step(now)
@@ -114,7 +120,7 @@ func TestReferralsOfASuccessorOnAnotherPath(t *testing.T) {
 					r.Observe(now, Observation{Claimed: vips[0], From: hardware, Announced: true})
 				}
 				if at == tt.renamed && at > 0 {
-					r.ObserveRouter(Observation{Router: here, From: hardware})
+					r.ObserveRouter(now, Observation{Router: here, From: hardware})
 					r.Refer(now, now, vips, here)
 				}
 				out, next := r.Step(now)
@@ -162,7 +168,7 @@ func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
 		if out, next := r.Step(epoch.Add(time.Second)); len(out) > 0 || !next.IsZero() {
 			t.Errorf("%s: announced %v before a master was heard, next %v", tt.name, out, next)
 		}
-		r.ObserveRouter(Observation{Router: successor, From: hardware})
+		r.ObserveRouter(epoch, Observation{Router: successor, From: hardware})
 		r.Refer(later, later, vips, successor)
 		out, _ := r.Step(later.Add(55 * time.Millisecond))
 		got := []netip.Addr{}
@@ -183,7 +189,7 @@ func TestReferralsOfAddressesGivenUpToNobody(t *testing.T) {
 func TestReferralsAreBounded(t *testing.T) {
 	r := NewReferrals()
 	for i := range 1000 {
-		r.ObserveRouter(Observation{Router: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
+		r.ObserveRouter(epoch, Observation{Router: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})})
 		r.Observe(epoch, Observation{Claimed: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Announced: true})
 	}
 	if len(r.routers) != maxRouters || len(r.announced) != 0 {
@@ -192,5 +198,41 @@ func TestReferralsAreBounded(t *testing.T) {
 	r.Refer(epoch, epoch, addrs("192.0.2.100"), netip.Addr{})
 	if r.Waiting() {
 		t.Error("refers an address that was never ours")
+	}
+}
+
+// TestReferralsOfARouterAtTwoPlaces: while a third machine repeats what the successor says, nothing is announced. Else the address
+// would be announced at the hardware address of that machine. When it has ended, the next call of Refer announces.
+func TestReferralsOfARouterAtTwoPlaces(t *testing.T) {
+	vip, successor := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.2")
+	right, wrong := Hardware{2, 0, 0, 0, 0, 2}, Hardware{2, 0, 0, 0, 0, 6}
+	r := NewReferrals()
+	r.GiveUp([]netip.Addr{vip})
+	var out []Referral
+	steps := func(from, to time.Duration, repeated bool) {
+		for at := from; at < to; at += 10 * time.Millisecond {
+			if at%(250*time.Millisecond) == 0 {
+				r.ObserveRouter(epoch.Add(at), Observation{Router: successor, From: right})
+				r.Refer(epoch.Add(at), epoch.Add(at), []netip.Addr{vip}, successor)
+			}
+			if repeated {
+				r.ObserveRouter(epoch.Add(at), Observation{Router: successor, From: wrong})
+			}
+			now, _ := r.Step(epoch.Add(at))
+			out = append(out, now...)
+		}
+	}
+	steps(0, 20*time.Second, true)
+	if len(out) > 0 || !r.Waiting() {
+		t.Errorf("announced %v, waiting: %t", out, r.Waiting())
+	}
+	r.Miss(epoch.Add(20 * time.Second))
+	steps(20*time.Second, 25*time.Second, false)
+	if len(out) > 0 {
+		t.Errorf("announced %v although advertisements were lost", out)
+	}
+	steps(25*time.Second, 35*time.Second, false)
+	if len(out) == 0 || out[0] != (Referral{vip, right}) || out[len(out)-1] != out[0] {
+		t.Errorf("after the end of it, announced %v", out)
 	}
 }

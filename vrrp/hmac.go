@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The sizes of a key in octets (draft-cassen-vrrp-auth-hmac-00, and keepalived 2.4).
+// The sizes of a key in octets (draft-cassen-vrrp-auth-hmac, and keepalived 2.4.2).
 const (
 	MinSecret = 32
 	MaxSecret = 64

@@ -30,8 +30,7 @@ func testHMAC(mode HMACMode, active uint8, ids ...uint8) HMAC {
 	return c
 }
 
-// TestVector is the vector of keepalived 2.4's documentation of auth_hmac. Captured packets of it cannot be had here: Debian has
-// 2.2.7.
+// TestVector is one hash by its parts. TestKeepalivedImages has whole packets.
 func TestVector(t *testing.T) {
 	key := make([]byte, 32)
 	for i := range key {

@@ -13,7 +13,7 @@ import (
 // TrailerLen is how many octets a signed advertisement has after the unsigned one.
 const TrailerLen = 28
 
-// The trailer of a signed advertisement (draft-cassen-vrrp-auth-hmac-00; keepalived's auth_hmac): the scheme, the number of
+// The trailer of a signed advertisement (draft-cassen-vrrp-auth-hmac; auth_hmac of keepalived 2.4.2): the scheme, the number of
 // the key, two octets of zero, the sequence and the hash.
 const (
 	sequenceAt       = 4

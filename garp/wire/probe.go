@@ -87,6 +87,15 @@ func (p *probe) open(ifi *net.Interface) error {
 			return fmt.Errorf("failed to open a packet socket on %s: %w", p.iface, err)
 		}
 	}
+	for _, c := range p.adverts {
+		raw, err := c.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) { // without the privilege, the buffer stays as it is
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, advertsBuffer)
+		})
+	}
 	return nil
 }
 
@@ -99,11 +108,14 @@ func (p *probe) close() {
 }
 
 // maxDrain is how many advertisements are read at a time.
-const maxDrain = 512
+const maxDrain = 8192
 
-// drainAdverts passes to f what the advertisements say that have arrived by now, and reports whether there were any. It does not
+// advertsBuffer holds the advertisements of a second, also of many routers, until they are read. The kernel doubles it.
+const advertsBuffer = 2 << 20
+
+// drainAdverts passes on what the advertisements say that have arrived by now, and reports whether there were any. It does not
 // wait.
-func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
+func (p *probe) drainAdverts(refs *garp.Referrals) (heard bool) {
 	b := make([]byte, ethernetHeaderLen+ipv6HeaderLen)
 	for _, c := range p.adverts {
 		raw, err := c.SyscallConn()
@@ -119,10 +131,13 @@ func (p *probe) drainAdverts(f func(garp.Observation)) (heard bool) {
 				}
 				heard = true
 				if o, ok := parse(b[:n]); ok {
-					f(o)
+					refs.ObserveRouter(time.Now(), o)
 				}
 			}
 		})
+		if stats, err := c.Stats(); err == nil && stats.Drops > 0 {
+			refs.Miss(time.Now())
+		}
 	}
 	return heard
 }

@@ -188,7 +188,7 @@ func (w *Watcher) track(
 	t.SetAddresses(time.Now(), leaving.Others(addrs))
 	for {
 		if refs.Waiting() {
-			p.drainAdverts(refs.ObserveRouter)
+			p.drainAdverts(refs)
 		}
 		leaving.Step(refs)
 		next, err := w.act(p, t, refs)
@@ -229,7 +229,7 @@ func (w *Watcher) track(
 // stillGood drains the socket of advertisements, else old ones fill its buffer, and sets when to do so again. It reports whether the
 // interface is the same as before.
 func (p *probe) stillGood(refs *garp.Referrals, check *time.Timer) bool {
-	heard := p.drainAdverts(refs.ObserveRouter)
+	heard := p.drainAdverts(refs)
 	same, up := p.look()
 	if check.Reset(sessionCheck); heard || !up {
 		check.Reset(sessionRetry)

@@ -54,6 +54,17 @@ vrrp_instance %s-%d {
 // Keepalived starts Debian's keepalived on the host, as a VRRP speaker only; globals are further lines of global_defs.
 func (h *Host) Keepalived(globals string, routers ...KeepalivedRouter) *Process {
 	h.lab.t.Helper()
+	return h.keepalived([]string{"--log-console", "--log-detail"}, globals, routers)
+}
+
+// SilentKeepalived is Keepalived without a log. keepalived writes a line about each packet that it refuses.
+func (h *Host) SilentKeepalived(globals string, routers ...KeepalivedRouter) *Process {
+	h.lab.t.Helper()
+	return h.keepalived([]string{"--no-syslog"}, globals, routers)
+}
+
+func (h *Host) keepalived(log []string, globals string, routers []KeepalivedRouter) *Process {
+	h.lab.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "global_defs {\n    router_id %s\n    %s\n}\n", h.Name, globals)
 	for _, r := range routers {
@@ -61,5 +72,5 @@ func (h *Host) Keepalived(globals string, routers ...KeepalivedRouter) *Process 
 	}
 	conf := h.WriteFile("keepalived.conf", b.String())
 	pid := h.dir + "/keepalived.pid"
-	return h.Start("keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-f", conf, "-p", pid, "-r", pid+".vrrp")
+	return h.Start("keepalived", append(log, "--vrrp", "--dont-fork", "-f", conf, "-p", pid, "-r", pid+".vrrp")...)
 }

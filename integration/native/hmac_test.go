@@ -27,27 +27,39 @@ type keyring struct {
 	keys   []int
 }
 
-// settings are those of a director whose key files are in its own directory.
-func (k keyring) settings(x *lab.Director) lab.DuoSettings {
+// settings are those of a director whose key files are in its own directory, with further keys of its table hmac, each followed by
+// a comma.
+func (k keyring) settings(x *lab.Director, more string) lab.DuoSettings {
 	var files []string
 	for _, id := range k.keys {
 		files = append(files, fmt.Sprintf("{ id = %d, file = %q }", id, filepath.Join(x.Dir(), keyName(id))))
 	}
-	return lab.DuoSettings{Advert: floodedAdvert, Keys: fmt.Sprintf("hmac = { mode = %q, active_key = %d, key = [%s] }", k.mode, k.active, strings.Join(files, ", "))}
+	return lab.DuoSettings{Advert: floodedAdvert, Keys: fmt.Sprintf("hmac = { %s mode = %q, active_key = %d, key = [%s] }", more, k.mode, k.active, strings.Join(files, ", "))}
 }
 
 func keyName(id int) string { return fmt.Sprintf("vrrp-%d.key", id) }
 
-// apply puts the step in force on one director, and waits until its election says so.
-func (k keyring) apply(t *testing.T, d lab.Duo, x *lab.Director, priority int) {
+// secret is the octets of a key.
+func secret(id int) []byte { return bytes.Repeat([]byte{byte(id)}, 32) }
+
+// write writes a director's files for this step.
+func (k keyring) write(t *testing.T, x *lab.Director, priority int, more, tables string) {
 	t.Helper()
 	for _, id := range k.keys {
-		file := x.WriteFile(keyName(id), "hex:"+strings.Repeat(fmt.Sprintf("%02x", id), 32)+"\n")
+		file := x.WriteFile(keyName(id), fmt.Sprintf("hex:%x\n", secret(id)))
 		if err := os.Chmod(file, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.Configure(k.settings(x).Config(x.Name, priority))
+	s := k.settings(x, more)
+	s.Tables = tables
+	x.Configure(s.Config(x.Name, priority))
+}
+
+// apply puts the step in force on one director, and waits until its election says so.
+func (k keyring) apply(t *testing.T, d lab.Duo, x *lab.Director, priority int) {
+	t.Helper()
+	k.write(t, x, priority, "", "")
 	reload(d.Lab, x)
 	want := &lab.HMACStatus{Mode: k.mode, Keys: k.keys, ActiveKey: k.active}
 	if k.mode == "receive-only" {

@@ -41,7 +41,7 @@ func (h *host) hear(d datagram) {
 	}
 	e.inbox = append(e.inbox, d)
 	e.do(func() {
-		e.referrals[d.segment].ObserveRouter(garp.Observation{Router: d.header.Source, From: hardware(h.opposite())})
+		e.referrals[d.segment].ObserveRouter(e.now, garp.Observation{Router: d.header.Source, From: hardware(h.opposite())})
 	})
 	if !e.stopped {
 		e.later(h.between(10*time.Microsecond, 300*time.Microsecond), e.turn)
