@@ -13,6 +13,8 @@
 #                 (make soak SPAN=30m). It fails if a flood has less than half of its rate.
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
+# make servers    the checks of configs/checks.toml against Debian's MariaDB, PostgreSQL, Redis, memcached, OpenLDAP and FreeRADIUS:
+#                 up, down and lying, as a table (make servers ONLY=redis)
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
@@ -23,8 +25,8 @@
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
-# that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, servers, matrix, topologies and bench need root: they make network namespaces, and all
+# but servers boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -122,6 +124,10 @@ ONLY ?=
 .PHONY: topologies
 topologies:
 	go run ./integration/topologies -only "$(ONLY)"
+
+.PHONY: servers
+servers:
+	go run ./integration/servers -only "$(ONLY)"
 
 .PHONY: matrix
 matrix:
