@@ -50,8 +50,7 @@ func otherProtocols(s *stage) {
 		}
 	}
 	s.server = "memcached over UDP"
-	s.judgeAt(file, "is no server of this check", serviceOf("radius", servers[1]), firstAddress, "unhealthy",
-		"malformed answer: shorter than a RADIUS packet")
+	s.judgeAt(file, "is no server of this check", serviceOf("radius", servers[1]), firstAddress, "unhealthy", radiusSilent)
 }
 
 // serviceOf is the name of a service whose servers are asked by a check.
@@ -78,4 +77,30 @@ func strangersFile(shipped string, servers []stranger, checks []string) string {
 }
 
 // strangeReasons are the reasons by server and check.
-var strangeReasons = map[string]map[string]string{}
+var strangeReasons = map[string]map[string]string{
+	"redis": {
+		"redis-master": "step 1: " + minus, // the server has no such user
+		"memcached":    `answered, but without a match of "^VERSION .*\\r\\n" within 1s`,
+		"mysql":        "step 1: " + silent, "postgresql": silent, "ldap": "step 1: " + silent,
+	},
+	"memcached": {
+		"redis":        `answered, but without "+PONG\r\n" within 1s`,
+		"redis-master": `step 1: answered, but without "+OK\r\n" within 1s`,
+		"mysql":        "step 1: " + silent, "postgresql": silent,
+		"ldap": `step 1: answered, but without "\n\x01\x00\x04\x00\x04\x00" within 1s`,
+	},
+	"mariadb": {
+		"redis": hungUp, "redis-master": "step 1: " + hungUp, "memcached": hungUp, "mysql": "step 1: " + hungUp, "postgresql": hungUp,
+		"ldap": "step 1: " + hungUp,
+	},
+	"postgresql": {
+		"redis": hungUp, "redis-master": "step 1: " + hungUp, "memcached": hungUp, "mysql": "step 1: " + silent, "ldap": "step 1: " + hungUp,
+	},
+	"slapd": {
+		"redis": silent, "redis-master": "step 1: " + silent, "memcached": silent, "mysql": "step 1: " + silent, "postgresql": hungUp,
+	},
+	"busybox httpd": {
+		"redis": minus, "redis-master": "step 1: " + minus, "memcached": hungUp, "mysql": "step 1: " + silent, "postgresql": silent,
+		"ldap": "step 1: " + hungUp,
+	},
+}
