@@ -13,6 +13,8 @@
 #                 (make soak SPAN=30m). It fails if a flood has less than half of its rate.
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
+# make servers    the checks of configs/checks.toml against Debian's MariaDB, PostgreSQL, Redis, memcached, OpenLDAP and FreeRADIUS:
+#                 up, down and lying, as a table (make servers ONLY=redis)
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
@@ -25,8 +27,8 @@
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies, hmac and bench need root: they make network namespaces, and boot a
-# kernel that has IPVS where this one has none.
+# Root is needed by all but build, deb, rpm, simulate, lint, vulncheck and clean: they make network namespaces, and most boot a kernel
+# that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -124,6 +126,10 @@ ONLY ?=
 .PHONY: topologies
 topologies:
 	go run ./integration/topologies -only "$(ONLY)"
+
+.PHONY: servers
+servers:
+	go run ./integration/servers -only "$(ONLY)"
 
 .PHONY: matrix
 matrix:

@@ -5,6 +5,7 @@ package configs
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,25 @@ func TestMistakesOfAdvice(t *testing.T) {
 		}},
 		{"a password without a user", check("type = \"radius\"\nsecret = \"s\"\npassword = \"p\""), []string{
 			"4: service[0].check.username: is missing: there is a password",
+		}},
+		{"an empty secret", check("type = \"radius\"\nsecret = \"\""), []string{"6: service[0].check.secret: is empty"}},
+		{"a secret that is a number", check("type = \"radius\"\nsecret = 1"), []string{
+			"6: service[0].check.secret: want a string, not 1; put it in quotes",
+		}},
+		{"an empty user", check("type = \"radius\"\nsecret = \"s\"\nusername = \"\"\npassword = \"\""), []string{
+			"7: service[0].check.username: has 0 bytes: want 1 to 253",
+			"8: service[0].check.password: has 0 bytes: want 1 to 128",
+		}},
+		{"a user that is too long", check("type = \"radius\"\nsecret = \"s\"\nusername = \"" + strings.Repeat("u", 254) + "\"\npassword = \"" +
+			strings.Repeat("p", 129) + "\""), []string{
+			"7: service[0].check.username: has 254 bytes: want 1 to 253",
+			"8: service[0].check.password: has 129 bytes: want 1 to 128",
+		}},
+		{"an answer for RADIUS", check("type = \"radius\"\nsecret = \"s\"\nexpect = \"up\""), []string{
+			`7: service[0].check.expect: has no meaning for a check of type "radius"; write type = "tcp", or remove it`,
+		}},
+		{"a secret in no file", check("type = \"radius\"\nsecret = { path = \"/radius.secret\" }"), []string{
+			"6: service[0].check.secret: want a string, or a table with one of file and credential; write { file = \"/PATH\" } or { credential = \"NAME\" }",
 		}},
 		{"a secret of another type", check(`secret = "s"`), []string{
 			`5: service[0].check.secret: has no meaning for a check of type "tcp"; write type = "radius", or remove it`,

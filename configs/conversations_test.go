@@ -112,7 +112,7 @@ func TestConversationsWithRealServers(t *testing.T) {
 // Without the end of its answer, no server is up: the recordings, each cut by one more byte.
 func TestCutConversations(t *testing.T) {
 	checks := shippedChecks(t)
-	for _, name := range []string{"ldap", "mysql", "postgresql", "redis", "redis-master"} {
+	for _, name := range []string{"ldap", "memcached", "mysql", "postgresql", "redis", "redis-master"} {
 		c := readConversation(t, "testdata/conversations/"+name+".txt")
 		last := len(c.lines) - 1
 		for !c.lines[last].server {
@@ -134,6 +134,23 @@ func TestCutConversations(t *testing.T) {
 			if got := cut(n); !strings.HasPrefix(got, "Failed") {
 				t.Errorf("%s, %d of %d bytes: %s", name, n, len(said), got)
 			}
+		}
+	}
+}
+
+// A server of another protocol is not up, although it answers with a line.
+func TestMemcachedCheckOfOtherServers(t *testing.T) {
+	check := shippedChecks(t)["memcached"]
+	for _, says := range []string{
+		"-ERR unknown command 'version', with args beginning with: \r\n",
+		"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+		"220 mx.example.org ESMTP at your service\r\n",
+		"SSH-2.0-OpenSSH_9.2\r\nInvalid SSH identification string.\r\n",
+		"the VERSION is no version\r\n",
+		"SERVER_ERROR out of memory\r\n",
+	} {
+		if got := ask(t, check, replay(t, conversation{lines: []line{{true, says}}}, false)); !strings.HasPrefix(got, "Failed") {
+			t.Errorf("%q: %s", says, got)
 		}
 	}
 }

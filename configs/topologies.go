@@ -10,3 +10,8 @@ import "embed"
 //
 //go:embed topologies guide man *.service
 var Shipped embed.FS
+
+// Checks is the text of checks.toml, the checks of common servers.
+//
+//go:embed checks.toml
+var Checks string

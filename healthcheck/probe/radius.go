@@ -46,7 +46,7 @@ const (
 	radiusHeader  = 20   // octets of a packet's header
 	radiusLongest = 4096 // octets of a packet
 	radiusASecret = "answered, but signed with another secret"
-	radiusWaiting = "waiting for the answer (a RADIUS server does not answer clients that it does not know)"
+	radiusWaiting = "waiting for the answer (a RADIUS server does not answer if it does not know the client, or if the secret is wrong)"
 )
 
 // authenticate asks a RADIUS server. Datagrams that do not belong to the question are dropped, as RFC 2865, section 3, demands.

@@ -140,7 +140,7 @@ func makeBase(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	debs, err := fetch(ctx, work)
+	debs, err := fetch(ctx, work, wanted, assumed)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func cachedPart(ctx context.Context, pkg, cached string, take func(archive io.Re
 
 // download fetches one package into work, and returns the path of its file.
 func download(ctx context.Context, work, pkg string) (string, error) {
-	apt, err := newApt(ctx, work)
+	apt, err := newApt(ctx, work, assumed)
 	if err != nil {
 		return "", err
 	}

@@ -88,6 +88,7 @@ type trip struct {
 	args    []string
 	env     []string
 	limit   time.Duration // 0: none
+	extra   []Packages    // beside those of the base
 }
 
 // enter returns in the payload; in every other role it exits.
@@ -123,6 +124,11 @@ func (tr trip) run(ctx context.Context) (int, error) {
 	base, err := openBase(ctx)
 	if err != nil {
 		return 0, err
+	}
+	for _, p := range tr.extra {
+		if err := p.add(ctx, base); err != nil {
+			return 0, err
+		}
 	}
 	tr.env = append(tr.env, placeVar+"="+place.String())
 	if isTerminal(os.Stdout) {

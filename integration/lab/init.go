@@ -110,6 +110,9 @@ func makeDevices() error {
 		if err := unix.Mknod(file, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
 			return fmt.Errorf("make %s: %w", file, err)
 		}
+		if err := os.Chmod(file, 0o666); err != nil { // whatever the umask is
+			return err
+		}
 	}
 	return nil
 }

@@ -33,13 +33,13 @@ var assumed = []string{
 // elsewhere is the advice for a user without Debian's packages.
 const elsewhere = "use a Debian machine, or copy the cache directory of one and name it in TANDEM_LAB_CACHE"
 
-// fetch downloads the wanted packages and their dependencies into work and returns their paths. It uses the sources and keys
-// of the machine's apt and nothing else: it installs nothing, and the machine's package lists stay as they are.
-func fetch(ctx context.Context, work string) ([]string, error) {
+// fetch downloads the wanted packages and their dependencies, except for the assumed ones, into work and returns their paths. It uses
+// the sources and keys of the machine's apt and nothing else: it installs nothing, and the machine's package lists stay as they are.
+func fetch(ctx context.Context, work string, wanted, assumed []string) ([]string, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
 	}
-	apt, err := newApt(ctx, work)
+	apt, err := newApt(ctx, work, assumed)
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +52,14 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 	return filepath.Glob(filepath.Join(work, "cache/archives/*.deb"))
 }
 
-// newApt returns apt-get with directories of its own under work, where it also runs.
-func newApt(ctx context.Context, work string) (apt func(args ...string) error, err error) {
+// newApt returns apt-get with directories of its own under work, where it also runs. It takes the assumed packages for installed.
+func newApt(ctx context.Context, work string, assumed []string) (apt func(args ...string) error, err error) {
 	for _, tool := range []string{"apt-get", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return nil, fmt.Errorf("this is no Debian machine: the lab is made of Debian packages, and %s is not here: %s", tool, elsewhere)
 		}
 	}
-	config, err := aptConfig(work)
+	config, err := aptConfig(work, assumed)
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,9 @@ func newApt(ctx context.Context, work string) (apt func(args ...string) error, e
 	}, nil
 }
 
-// aptConfig prepares directories of apt's own under work and returns the file that tells apt of them.
-func aptConfig(work string) (string, error) {
+// aptConfig prepares directories of apt's own under work and returns the file that tells apt of them. An assumed package whose name
+// ends in :any satisfies dependencies that are written so.
+func aptConfig(work string, assumed []string) (string, error) {
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(work, d), 0o755); err != nil {
 			return "", err
@@ -82,8 +83,13 @@ func aptConfig(work string) (string, error) {
 	}
 	var status strings.Builder
 	for _, name := range assumed {
-		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\nArchitecture: all\nMulti-Arch: foreign\n"+
-			"Version: 999\nMaintainer: lab\nDescription: assumed\n\n", name)
+		kind := "Architecture: all\nMulti-Arch: foreign"
+		name, anyArch := strings.CutSuffix(name, ":any")
+		if anyArch {
+			kind = "Architecture: amd64\nMulti-Arch: allowed"
+		}
+		fmt.Fprintf(&status, "Package: %s\nStatus: install ok installed\n%s\n"+
+			"Version: 999\nMaintainer: lab\nDescription: assumed\n\n", name, kind)
 	}
 	if err := os.WriteFile(filepath.Join(work, "status"), []byte(status.String()), 0o644); err != nil {
 		return "", err
