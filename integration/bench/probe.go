@@ -39,6 +39,14 @@ type sight struct {
 	p99, slowest time.Duration
 }
 
+func (s sight) String() string {
+	text := fmt.Sprintf("%d questions, 99 %% within %.2f ms, slowest %.2f ms", s.asked, milliseconds(s.p99), milliseconds(s.slowest))
+	if s.outage >= 0 {
+		text += fmt.Sprintf(", an outage of %.2f ms", milliseconds(s.outage))
+	}
+	return text
+}
+
 // measureProbes measures tandem probe beside a load generator with a constant rate, and beside a client in a closed loop, which waits
 // for each answer before it asks again.
 func measureProbes(b *bench) {
@@ -132,14 +140,13 @@ func (s *probeScene) tries(name string, wanted int, look func(*probeScene) sight
 		case off > pauseTolerance/2:
 			excluded = append(excluded, fmt.Sprintf("the server paused for %.1f ms", milliseconds(length)))
 		default:
-			s.bench.progress("%s: %d questions, an outage of %.2f ms, 99 %% within %.2f ms, slowest %.2f ms; the server paused for %.2f ms, the machine for %.2f ms",
-				name, one.asked, milliseconds(one.outage), milliseconds(one.p99), milliseconds(one.slowest), milliseconds(length), milliseconds(stall))
+			s.bench.progress("%s: %s; the server paused for %.2f ms, the machine for %.2f ms", name, one, milliseconds(length), milliseconds(stall))
 			if all = append(all, one); len(all) == wanted {
 				return all, excluded
 			}
 			continue
 		}
-		s.bench.progress("%s: excluded: %s; it saw an outage of %.2f ms", name, excluded[len(excluded)-1], milliseconds(one.outage))
+		s.bench.progress("%s: excluded: %s; it saw %s", name, excluded[len(excluded)-1], one)
 	}
 	s.attempt.Fatalf("only %d of %d tries count, want %d: %s", len(all), maxTries, wanted, strings.Join(excluded, "; "))
 	return nil, nil
