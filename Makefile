@@ -23,12 +23,16 @@
 #                 second cost the election process, and keepalived (make hmac FLOOD=5s)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
+# make probe      the part of make bench that is about tandem probe: a server pauses for 500 ms, and what tandem probe, vegeta and
+#                 a client in a closed loop say about it; what a question each millisecond costs
+# make browser    the report of tandem probe and the web page of a pair in headless Chromium, in both themes. The pictures are in
+#                 bin/browser.
 # make lint       gofmt, go vet, staticcheck
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
 # Root is needed by all but build, deb, rpm, simulate, lint, vulncheck and clean: they make network namespaces, and most boot a kernel
-# that has IPVS where this one has none.
+# that has IPVS where this one has none. browser needs it only to install Debian's Chromium.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -143,17 +147,27 @@ hmac:
 		-hmac-flood $(FLOOD) >$$out 2>&1 || failed=1; \
 	sed -n -e 's/^.* hmac: //p' -e '/FAIL/p' $$out; test $$failed = 0 || sed -n '/_test.go/p' $$out; rm -f $$out; exit $$failed
 
-.PHONY: bench
+.PHONY: bench probe
 bench:
 	go run ./integration/bench
+
+probe:
+	go run ./integration/bench -run probe
+
+BROWSED := ./cmd/tandem/internal/web ./cmd/tandem/internal/prober/page
+.PHONY: browser
+browser:
+	TANDEM_PICTURES=$(CURDIR)/bin/browser go test -count=1 -tags browser -run Browser -v $(BROWSED)
 
 .PHONY: lint
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "these files are not formatted: gofmt -w ." >&2; exit 1; }
 	go vet ./...
 	go vet -tags ipvs ./lvs/...
+	go vet -tags browser $(BROWSED)
 	go tool staticcheck ./...
 	go tool staticcheck -tags ipvs ./lvs/...
+	go tool staticcheck -tags browser $(BROWSED)
 
 # Not in lint, because that needs no network. The exit code 3 is for vulnerabilities, which govulncheck has printed.
 VULNDB ?= https://vuln.go.dev

@@ -48,7 +48,7 @@ type message = report.Message[row]
 // take adds a message to the result.
 func (r *result) take(text []byte) error { return report.Take(text, &r.Machines, &r.Rows) }
 
-// failed returns why the run has failed: something could not be measured, or misses its goal by a wide margin. nil: it has not.
+// failed returns why the run has failed: something could not be measured, or misses its goal by a wide margin, or a firm one. nil: it has not.
 func (r *result) failed() error {
 	unmeasured := 0
 	var errs []error
@@ -57,7 +57,11 @@ func (r *result) failed() error {
 		case row.Value == nil:
 			unmeasured++
 		case row.Goal != nil && row.Goal.Missed(*row.Value):
-			errs = append(errs, fmt.Errorf("%s: %s, %s: %s: it misses its goal by a wide margin", row.Section, row.Case, row.Subject, row))
+			how := " by a wide margin"
+			if row.Goal.Firm {
+				how = ""
+			}
+			errs = append(errs, fmt.Errorf("%s: %s, %s: %s: it misses its goal%s", row.Section, row.Case, row.Subject, row, how))
 		}
 	}
 	if unmeasured > 0 {

@@ -25,6 +25,8 @@ func TestGoalsAreJudged(t *testing.T) {
 		{"missed a little", 1.5, report.AtMost(1), "1.5 % of a core (goal at most 1, reached no)\n", ""},
 		{"missed by a wide margin", 2.5, report.AtMost(1), "2.5 % of a core (goal at most 1, reached no)\n",
 			"traffic: the looks at them, tandem: 2.5 % of a core (goal at most 1, reached no): it misses its goal by a wide margin"},
+		{"a firm goal missed a little", 1.5, report.AtMost(1).Firmly(), "1.5 % of a core (goal at most 1, reached no)\n",
+			"traffic: the looks at them, tandem: 1.5 % of a core (goal at most 1, reached no): it misses its goal"},
 	} {
 		r := result{Machines: []report.Machine{{Place: "vm"}}}
 		r.Rows = []row{{Section: "traffic", Place: "vm", Case: "the looks at them", Subject: "tandem", Value: &tt.figure, Unit: "% of a core", Goal: tt.goal}}

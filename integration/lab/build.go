@@ -65,6 +65,9 @@ func (c Cargo) build(ctx context.Context, dir string) ([]byte, error) {
 	if c.Tags != "" {
 		args = append(args, "-tags", c.Tags)
 	}
+	if c.ModFile != "" {
+		args = append(args, "-modfile", c.ModFile)
+	}
 	cmd := exec.CommandContext(ctx, "go", append(args, c.Package)...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

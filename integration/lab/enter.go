@@ -40,6 +40,7 @@ type Cargo struct {
 	Tests   bool   // the package's test binary rather than its program
 	Tags    string // build tags, comma-separated
 	Dir     string // the source to build it from, "" for this module
+	ModFile string // the module file to build it with, "" for go.mod; relative to the working directory
 }
 
 // Tandem is the daemon as cargo.

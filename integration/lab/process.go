@@ -124,6 +124,12 @@ func (p *Process) Wait(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// CPU returns the processor time of a process that has ended, with all its threads.
+func (p *Process) CPU() time.Duration {
+	<-p.done
+	return p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
+}
+
 // Output returns what the process and its children have written so far.
 func (p *Process) Output() string {
 	var b strings.Builder

@@ -27,26 +27,8 @@ const exitMark = "\x00tandem-lab exit "
 
 // ensureQemu installs qemu with apt-get if it is not installed.
 func ensureQemu(ctx context.Context) error {
-	if _, err := exec.LookPath(qemu); err == nil {
-		return nil
-	}
-	const advice = "this kernel has no IPVS, so the lab boots one under " + qemu +
-		", which is not here: install it (Debian, Ubuntu: apt-get install qemu-system-x86; Fedora: dnf install qemu-system-x86)"
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return errors.New(advice)
-	}
-	fmt.Fprintln(os.Stderr, "lab: installing qemu-system-x86")
-	for _, args := range [][]string{
-		{"update", "-q"},
-		{"install", "-q", "--yes", "--no-install-recommends", "qemu-system-x86"},
-	} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-		if text, err := cmd.CombinedOutput(); err != nil && args[0] == "install" {
-			return fmt.Errorf("%s\napt-get could not: %w\n%s", advice, err, text)
-		}
-	}
-	return nil
+	return Install(ctx, qemu, "qemu-system-x86", "this kernel has no IPVS, so the lab boots one under "+qemu+
+		", which is not here: install it (Debian, Ubuntu: apt-get install qemu-system-x86; Fedora: dnf install qemu-system-x86)")
 }
 
 // bootVM runs the payload in a virtual machine and returns its exit code. Kernel, image and console are passed as open

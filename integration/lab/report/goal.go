@@ -12,6 +12,7 @@ import (
 type Goal struct {
 	Limit float64 `json:"limit"`           // above 0
 	Least bool    `json:"least,omitempty"` // the figure should be at least Limit, instead of at most
+	Firm  bool    `json:"firm,omitempty"`  // a figure that misses it at all fails the run
 }
 
 // wide is the factor by which a figure misses its goal by a wide margin.
@@ -23,6 +24,12 @@ func AtMost(limit float64) *Goal { return &Goal{Limit: limit} }
 // AtLeast returns the goal that a figure is at least a limit.
 func AtLeast(limit float64) *Goal { return &Goal{Limit: limit, Least: true} }
 
+// Firmly returns the goal as a firm one: a promise to the user, which does not depend on how fast the machine is.
+func (g Goal) Firmly() *Goal {
+	g.Firm = true
+	return &g
+}
+
 // Reached reports whether a figure reaches the goal.
 func (g Goal) Reached(figure float64) bool {
 	if g.Least {
@@ -31,8 +38,11 @@ func (g Goal) Reached(figure float64) bool {
 	return figure <= g.Limit
 }
 
-// Missed reports whether a figure misses the goal by a wide margin. What is no number misses it.
+// Missed reports whether a figure misses the goal by a wide margin, or misses a firm one. What is no number misses it.
 func (g Goal) Missed(figure float64) bool {
+	if g.Firm {
+		return !g.Reached(figure)
+	}
 	if g.Least {
 		return !(figure*wide > g.Limit)
 	}

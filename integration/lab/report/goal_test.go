@@ -28,6 +28,10 @@ func TestGoal(t *testing.T) {
 		{AtLeast(10_000), 5_000, "goal at least 10000, reached no", true},
 		{AtLeast(10_000), 0, "goal at least 10000, reached no", true},
 		{AtLeast(10_000), math.NaN(), "goal at least 10000, reached no", true},
+		{AtMost(2).Firmly(), 2, "goal at most 2, reached yes", false},
+		{AtMost(2).Firmly(), 2.01, "goal at most 2, reached no", true},
+		{AtLeast(2).Firmly(), 1.99, "goal at least 2, reached no", true},
+		{AtMost(2).Firmly(), math.NaN(), "goal at most 2, reached no", true},
 	} {
 		if says, missed := tt.goal.Judge(tt.figure), tt.goal.Missed(tt.figure); says != tt.says || missed != tt.missed {
 			t.Errorf("%g: %q, missed %t, want %q, %t", tt.figure, says, missed, tt.says, tt.missed)

@@ -222,7 +222,7 @@ func (a *asker) loop() error {
 		if err := a.wakeAt(show); err != nil {
 			return err
 		}
-		n, err := unix.EpollWait(a.epoll, a.events[:], -1)
+		n, err := a.wait(now)
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("epoll_wait", err)
 		}
