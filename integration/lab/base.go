@@ -37,9 +37,9 @@ const (
 	manifestFile = "manifest.json"
 )
 
-// openBase returns the cached base. It makes the base first if there is none, or if the cached one is damaged or was made
+// openBase returns the cached base with these packages beside the usual ones. It makes the base first if there is none, or if the cached one is damaged or was made
 // by another recipe. Several processes may call it at the same time. A cached base needs no network.
-func openBase(ctx context.Context) (*base, error) {
+func openBase(ctx context.Context, more ...Package) (*base, error) {
 	dir, err := cacheDir()
 	if err != nil {
 		return nil, err
@@ -50,18 +50,19 @@ func openBase(ctx context.Context) (*base, error) {
 	}
 	defer unlock()
 	// Each recipe has its own directory: two versions of the source can be used in turn without making the base anew.
-	dir = filepath.Join(dir, recipe()[:12])
+	made := recipe(more...)
+	dir = filepath.Join(dir, made[:12])
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if b, err := readBase(dir); err == nil {
+	if b, err := readBase(dir, made); err == nil {
 		return b, nil
 	}
 	fmt.Fprintf(os.Stderr, "lab: fetching Debian packages and making the base image in %s (once)\n", dir)
-	if err := makeBase(ctx, dir); err != nil {
+	if err := makeBase(ctx, dir, more); err != nil {
 		return nil, err
 	}
-	return readBase(dir)
+	return readBase(dir, made)
 }
 
 func cacheDir() (string, error) {
@@ -105,8 +106,8 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// readBase reads and verifies what is cached.
-func readBase(dir string) (*base, error) {
+// readBase reads and verifies what is cached. It must be made by a recipe.
+func readBase(dir, made string) (*base, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func readBase(dir string) (*base, error) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return nil, err
 	}
-	if m.Recipe != recipe() {
+	if m.Recipe != made {
 		return nil, errors.New("made by another recipe")
 	}
 	var b base
@@ -134,13 +135,13 @@ func readBase(dir string) (*base, error) {
 }
 
 // makeBase fills the cache directory. It writes the manifest last, so that an interrupted base has no valid one.
-func makeBase(ctx context.Context, dir string) error {
+func makeBase(ctx context.Context, dir string, more []Package) error {
 	work, err := os.MkdirTemp(dir, "work-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	debs, err := fetch(ctx, work)
+	debs, err := fetch(ctx, work, more)
 	if err != nil {
 		return err
 	}
@@ -152,11 +153,11 @@ func makeBase(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	tree, err := packTree(ctx, root, version)
+	tree, err := packTree(ctx, root, version, more)
 	if err != nil {
 		return err
 	}
-	m := manifest{Recipe: recipe(), Kernel: digest(kernel), Tree: digest(tree)}
+	m := manifest{Recipe: recipe(more...), Kernel: digest(kernel), Tree: digest(tree)}
 	for _, d := range debs {
 		m.Packages = append(m.Packages, strings.TrimSuffix(filepath.Base(d), ".deb"))
 	}

@@ -36,11 +36,14 @@ func writeBase(t *testing.T, recipe string) string {
 }
 
 func TestReadBase(t *testing.T) {
-	if b, err := readBase(writeBase(t, recipe())); err != nil || string(b.kernel) != "kernel" || string(b.tree) != "tree" {
+	if b, err := readBase(writeBase(t, recipe()), recipe()); err != nil || string(b.kernel) != "kernel" || string(b.tree) != "tree" {
 		t.Errorf("%+v, %v", b, err)
 	}
-	if _, err := readBase(writeBase(t, "older")); err == nil {
+	if _, err := readBase(writeBase(t, "older"), recipe()); err == nil {
 		t.Error("a base of another recipe was taken")
+	}
+	if more := recipe(Package{Name: "haproxy", Programs: []string{"/usr/sbin/haproxy"}}); more == recipe() || more != recipe(Package{Name: "haproxy", Programs: []string{"/usr/sbin/haproxy"}}) {
+		t.Error("a base with one more package is not told from the usual one")
 	}
 	for _, name := range []string{kernelFile, treeFile, manifestFile} {
 		for what, damage := range map[string]func(string) error{
@@ -52,7 +55,7 @@ func TestReadBase(t *testing.T) {
 			if err := damage(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := readBase(dir); err == nil {
+			if _, err := readBase(dir, recipe()); err == nil {
 				t.Errorf("a base with its %s %s was taken", name, what)
 			}
 		}

@@ -73,7 +73,13 @@ func Main(m *testing.M, cargo ...Cargo) {
 // Enter runs the calling program inside. It returns there; outside it exits with the exit code of the inner run.
 // mainPackage is the import path of the calling program. limit is the longest time for the inner run (0: no limit).
 func Enter(mainPackage string, limit time.Duration, cargo ...Cargo) {
+	EnterWith(mainPackage, limit, nil, cargo...)
+}
+
+// EnterWith is Enter with packages beside the usual ones. The inside with them has a place of its own in the cache.
+func EnterWith(mainPackage string, limit time.Duration, more []Package, cargo ...Cargo) {
 	enter(trip{
+		more:    more,
 		payload: Cargo{Name: "payload", Package: mainPackage},
 		cargo:   cargo,
 		args:    os.Args[1:],
@@ -85,6 +91,7 @@ func Enter(mainPackage string, limit time.Duration, cargo ...Cargo) {
 type trip struct {
 	payload Cargo
 	cargo   []Cargo
+	more    []Package
 	args    []string
 	env     []string
 	limit   time.Duration // 0: none
@@ -120,7 +127,7 @@ func (tr trip) run(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	base, err := openBase(ctx)
+	base, err := openBase(ctx, tr.more...)
 	if err != nil {
 		return 0, err
 	}

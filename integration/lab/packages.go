@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,13 @@ var wanted = []string{
 	"linux-image-cloud-amd64", "kmod",
 	"keepalived", "ipvsadm", "iproute2", "busybox-static", "nginx-light", "dnsmasq-base", "exim4-daemon-light", "tcpdump",
 	"e2fsprogs", "iptables", "nftables",
+}
+
+// A Package is a Debian package that a run needs inside beside the usual ones, and those of its programs, by path, that are used. The
+// libraries that they load come with them.
+type Package struct {
+	Name     string
+	Programs []string
 }
 
 // assumed are packages that the wanted ones need for their installation only. Apt is told that they are installed.
@@ -33,9 +41,9 @@ var assumed = []string{
 // elsewhere is the advice for a user without Debian's packages.
 const elsewhere = "use a Debian machine, or copy the cache directory of one and name it in TANDEM_LAB_CACHE"
 
-// fetch downloads the wanted packages and their dependencies into work and returns their paths. It uses the sources and keys
+// fetch downloads the wanted packages, those beside them, and their dependencies into work and returns their paths. It uses the sources and keys
 // of the machine's apt and nothing else: it installs nothing, and the machine's package lists stay as they are.
-func fetch(ctx context.Context, work string) ([]string, error) {
+func fetch(ctx context.Context, work string, more []Package) ([]string, error) {
 	if runtime.GOARCH != "amd64" {
 		return nil, fmt.Errorf("the lab is made of Debian's amd64 packages, and this machine is %s", runtime.GOARCH)
 	}
@@ -45,7 +53,11 @@ func fetch(ctx context.Context, work string) ([]string, error) {
 	}
 	// A source that fails does no harm if the packages can be downloaded from another one.
 	updated := apt("update")
-	err = apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, wanted...)...)
+	names := slices.Clone(wanted)
+	for _, d := range more {
+		names = append(names, d.Name)
+	}
+	err = apt(append([]string{"install", "--yes", "--download-only", "--no-install-recommends"}, names...)...)
 	if err != nil {
 		return nil, fmt.Errorf("download the lab's packages, which are Debian's (%s): %w", elsewhere, errors.Join(err, updated))
 	}

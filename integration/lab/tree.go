@@ -70,14 +70,17 @@ var modules = []string{
 	"sctp", "crc32c-intel", "crc32c_generic", "libcrc32c",
 }
 
-// recipe identifies what a base is made of: it changes when the lists here do.
-func recipe() string {
+// recipe identifies what a base is made of: it changes when the lists here do, and with the packages beside the usual ones.
+func recipe(more ...Package) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, "layout 1", wanted, assumed, programs, directories, modules)
 	for _, m := range []map[string]string{links, plainFiles} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			fmt.Fprintf(&b, "%s %q\n", k, m[k])
 		}
+	}
+	for _, d := range more {
+		fmt.Fprintln(&b, d.Name, d.Programs)
 	}
 	return digest([]byte(b.String()))
 }
@@ -96,8 +99,12 @@ func findKernel(root string) (kernel []byte, version string, err error) {
 }
 
 // packTree makes the archive of the inside from the unpacked packages.
-func packTree(ctx context.Context, root, version string) ([]byte, error) {
-	files, err := closure(root, programs)
+func packTree(ctx context.Context, root, version string, more []Package) ([]byte, error) {
+	all := slices.Clone(programs)
+	for _, d := range more {
+		all = append(all, d.Programs...)
+	}
+	files, err := closure(root, all)
 	if err != nil {
 		return nil, err
 	}
