@@ -17,14 +17,16 @@
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
+# make hooks      a pair with Debian's HAProxy: HAProxy is killed, and keepalived does the same beside it. Then 500 transitions while
+#                 hooks hang, fail, fork and print (make hooks HOOKS='-only soak -transitions 100')
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make lint       gofmt, go vet, staticcheck
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
-# that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix, topologies, hooks and bench need root: they make network namespaces, and boot
+# a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -122,6 +124,10 @@ ONLY ?=
 .PHONY: topologies
 topologies:
 	go run ./integration/topologies -only "$(ONLY)"
+
+.PHONY: hooks
+hooks:
+	go run ./integration/hooks $(HOOKS)
 
 .PHONY: matrix
 matrix:
