@@ -184,13 +184,16 @@ func (s *soak) restart(m *machine, how string, end func(*machine)) {
 	if !busy {
 		s.t.Fatalf("no hook of %s runs after a transition", m.Name)
 	}
-	switch m {
-	case s.a:
-		s.force("the end of a director", func() { end(m) }, s.b)
-		s.force("the start of a director", func() { s.start(m) }, s.a)
-	default:
-		end(m)
-		s.start(m)
+	end(m)
+	if m == s.a {
+		s.await(s.b)
+		s.forced["the end of a director"]++
+	}
+	s.start(m)
+	if m == s.a {
+		s.await(s.a)
+		s.forced["the start of a director"]++
+	} else {
 		m.AwaitState(forceLimit, "backup")
 	}
 	s.restarts = append(s.restarts, m.Name+" "+how)
