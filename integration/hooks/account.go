@@ -96,6 +96,7 @@ func (t *tally) add(o tally) {
 // A heard is a transition that a hook has to be told.
 type heard struct {
 	event    string
+	line     int // of the history
 	next     int // the line of the next one that the hook hears; 0: none
 	attempts int
 	reloaded bool // since the last attempt, which failed
@@ -110,6 +111,7 @@ type account struct {
 	open     []*heard
 	newest   *heard
 	line     int // of the history
+	changed  int // the line of the latest transition
 	ended    int // the line of the latest run of any hook of the virtual router, after which the next one starts
 	tally    tally
 	problems []string
@@ -143,9 +145,10 @@ func (a *account) check(router string, events []event, starts []time.Duration) {
 			if ev.What == "stopped" {
 				what = "stop"
 			}
+			a.changed = a.line
 			if slices.Contains(a.on, what) {
 				a.tally.heard++
-				h := &heard{event: what, restart: fresh && started > 1}
+				h := &heard{event: what, line: a.line, restart: fresh && started > 1}
 				if a.newest != nil {
 					a.newest.next = a.line
 				}
@@ -282,30 +285,20 @@ func (a *account) attempted(ev event, what string, attempt int, failed bool) {
 	}
 }
 
-// replaced takes an event that was not told, or not tried again.
+// replaced takes an event that was not told, or not tried again: the newest one, except the transition that has just replaced it.
+// That one is the present state, and must be told.
 func (a *account) replaced(ev event, what string) {
 	for i, h := range slices.Backward(a.open) {
-		if h.event != what {
+		if h.event != what || h.line == a.changed {
 			continue
 		}
 		if h.attempts == 0 {
 			a.tally.replaced++
-			if i == len(a.open)-1 {
-				a.wantOlder(ev, h)
-			}
 		}
 		a.open = slices.Delete(a.open, i, i+1)
 		return
 	}
-	a.problem(ev, "an event was replaced that did not happen, or that was told already")
-}
-
-// wantOlder refuses that the present state is dropped. A transition is recorded before what it replaces, so what is dropped is never the
-// newest of what the hook hears, unless the hook does not hear the newer state.
-func (a *account) wantOlder(ev event, h *heard) {
-	if len(a.on) == allStates {
-		a.problem(ev, "the present state %s is not told", h.event)
-	}
+	a.problem(ev, "it is the present state, or did not happen, or was told already")
 }
 
 // scan reads a line that has a form.

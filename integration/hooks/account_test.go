@@ -95,7 +95,7 @@ func TestAccount(t *testing.T) {
 			"backup 1 nothing t1 1;master 1 nothing t2 2", tally{}, "a newer state was there",
 		},
 		{"never told", "start;+backup;ok backup;+master;stop", "backup 1 nothing t1 1", tally{}, "master was neither told nor replaced"},
-		{"the present state is dropped", "start;+backup;ok backup;+master;replaced master", "backup 1 nothing t1 1", tally{}, "the present state master is not told"},
+		{"the present state is dropped", "start;+backup;ok backup;+master;replaced master", "backup 1 nothing t1 1", tally{}, "it is the present state"},
 		{"not in the history", "start;+backup;ok backup;stop", "backup 1 nothing t1 1;backup 1 nothing t1 2", tally{}, "a run that the history lacks"},
 		{"not run", "start;+backup;ok backup", "", tally{}, "it did not run"},
 		{"a failure that counts as success", "start;+backup;ok backup", "backup 1 fails t1 1", tally{}, `ends with "exit code 7"`},
@@ -117,5 +117,25 @@ func TestAccount(t *testing.T) {
 	}
 	if _, problems := readRuns("begin all web master 1 nothing t 1.5\noverlap all web backup 1 nothing t 1.6\nbegin all web\n"); len(problems) != 2 {
 		t.Errorf("%q", problems)
+	}
+}
+
+// TestAdded: a history may have the same line again.
+func TestAdded(t *testing.T) {
+	for _, tt := range []struct{ known, lines, want string }{
+		{"", "a b", "a b"},
+		{"a b", "a b", ""},
+		{"a b", "a b c b d", "c b d"},
+		{"a b c b", "c b d", "d"},
+		{"a b", "c d", "dropped"},
+	} {
+		fresh, ok := added(strings.Fields(tt.known), strings.Fields(tt.lines))
+		got := strings.Join(fresh, " ")
+		if !ok {
+			got = "dropped"
+		}
+		if got != tt.want {
+			t.Errorf("%q, then %q: %q, want %q", tt.known, tt.lines, got, tt.want)
+		}
 	}
 }

@@ -80,6 +80,9 @@ func soakHooksOfPair(transitions int, seed uint64, verbose bool) bool {
 		}
 		if verbose || attempt.Failed() {
 			attempt.Logf("%s", s.Written(time.Time{}))
+			for _, m := range []*machine{s.a, s.b} {
+				attempt.Logf("the history of %s:\n%s", m.Name, strings.Join(m.history, ""))
+			}
 		}
 	})
 	return conclude(attempt, reason, verbose)

@@ -286,17 +286,22 @@ func (s *soak) look(m *machine) {
 			}
 		}
 	}
-	if n := len(m.history); n > 0 {
-		i := len(lines) - 1
-		for i >= 0 && lines[i] != m.history[n-1] {
-			i--
-		}
-		if i < 0 {
-			s.t.Fatalf("%s: its history was dropped before the soak has read it", m.Name)
-		}
-		lines = lines[i+1:]
+	fresh, ok := added(m.history, lines)
+	if !ok {
+		s.t.Fatalf("%s: its history was dropped before the soak has read it", m.Name)
 	}
-	m.history = append(m.history, lines...)
+	m.history = append(m.history, fresh...)
+}
+
+// added returns what follows the known lines of a history. lines are those of its files, which may lack the oldest. Lines may be alike,
+// so all of what both have is compared.
+func added(known, lines []string) (fresh []string, ok bool) {
+	for i := range known {
+		if both := known[i:]; len(lines) >= len(both) && slices.Equal(both, lines[:len(both)]) {
+			return lines[len(both):], true
+		}
+	}
+	return lines, len(known) == 0
 }
 
 // noneLeft looks for processes of hooks that have ended. Only the director and its election may run.
