@@ -21,6 +21,8 @@
 #                 (make topologies ONLY=nat)
 # make hmac       signed advertisements: a key is replaced on a live pair, replays after a restart, and what 100,000 forged packets a
 #                 second cost the election process, and keepalived (make hmac FLOOD=5s)
+# make hooks      a pair with Debian's HAProxy: HAProxy is killed, and keepalived does the same beside it. Then 500 transitions while
+#                 hooks hang, fail, fork and print (make hooks HOOKS='-only soak -transitions 100')
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make probe      the part of make bench that is about tandem probe: a server pauses for 500 ms, and what tandem probe, vegeta and
@@ -134,6 +136,10 @@ topologies:
 .PHONY: servers
 servers:
 	go run ./integration/servers -only "$(ONLY)"
+
+.PHONY: hooks
+hooks:
+	go run ./integration/hooks $(HOOKS)
 
 .PHONY: matrix
 matrix:

@@ -155,6 +155,10 @@ type Status struct {
 		Name, Virtual, Protocol, Scheduler, Method string
 		Servers                                    []ServerStatus
 	}
+	Hooks []struct {
+		Name             string
+		Running, Waiting int
+	}
 	Warnings []string
 }
 
