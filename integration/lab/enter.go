@@ -40,6 +40,7 @@ type Cargo struct {
 	Tests   bool   // the package's test binary rather than its program
 	Tags    string // build tags, comma-separated
 	Dir     string // the source to build it from, "" for this module
+	Version string // what tandem calls itself, "" for what the Go toolchain records
 }
 
 // Tandem is the daemon as cargo.
