@@ -17,14 +17,15 @@
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
+# make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make lint       gofmt, go vet, staticcheck
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies and bench need root: they make network namespaces, and boot a kernel
-# that has IPVS where this one has none.
+# demo, test, stress, scorecard, soak, drill, matrix, topologies, channel and bench need root: they make network namespaces,
+# and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X main.released=$(VERSION)
@@ -126,6 +127,10 @@ topologies:
 .PHONY: matrix
 matrix:
 	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
+
+.PHONY: channel
+channel:
+	CGO_ENABLED=0 go test -count=1 -timeout 15m $(NATIVE) -run '^TestChannel' -v -channel
 
 .PHONY: bench
 bench:
