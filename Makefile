@@ -18,13 +18,15 @@
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
+# make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
+#                 (make previous PREVIOUS=REVISION)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make lint       gofmt, go vet, staticcheck
 # make vulncheck  the known vulnerabilities in what the binary calls. It asks https://vuln.go.dev, or a copy of it
 #                 (make vulncheck VULNDB=file:///srv/vulndb)
 #
-# demo, test, stress, scorecard, soak, drill, matrix, topologies, channel and bench need root: they make network namespaces,
+# demo, test, stress, scorecard, soak, drill, matrix, topologies, channel, previous and bench need root: they make network namespaces,
 # and boot a kernel that has IPVS where this one has none.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -131,6 +133,14 @@ matrix:
 .PHONY: channel
 channel:
 	CGO_ENABLED=0 go test -count=1 -timeout 15m $(NATIVE) -run '^TestChannel' -v -channel
+
+# A clone may have the latest commits only.
+PREVIOUS ?= 10a9d5246aa3ec3125b6356ccac2153656b2f220
+.PHONY: previous
+previous:
+	@git cat-file -e '$(PREVIOUS)^{commit}' || { echo "this clone does not have $(PREVIOUS): git fetch --unshallow" >&2; exit 1; }; \
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(PREVIOUS)' | tar -x -C "$$dir" && \
+	go run ./integration/previous -source "$$dir" -version "$$(git rev-parse --short '$(PREVIOUS)')"
 
 .PHONY: bench
 bench:
