@@ -23,6 +23,9 @@
 #                 second cost the election process, and keepalived (make hmac FLOOD=5s)
 # make hooks      a pair with Debian's HAProxy: HAProxy is killed, and keepalived does the same beside it. Then 500 transitions while
 #                 hooks hang, fail, fork and print (make hooks HOOKS='-only soak -transitions 100')
+# make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
+# make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
+#                 (make previous PREVIOUS=REVISION)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make probe      the part of make bench that is about tandem probe: a server pauses for 500 ms, and what tandem probe, vegeta and
@@ -144,6 +147,18 @@ hooks:
 .PHONY: matrix
 matrix:
 	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
+
+.PHONY: channel
+channel:
+	CGO_ENABLED=0 go test -count=1 -timeout 15m $(NATIVE) -run '^TestChannel' -v -channel
+
+# A clone may have the latest commits only.
+PREVIOUS ?= 10a9d5246aa3ec3125b6356ccac2153656b2f220
+.PHONY: previous
+previous:
+	@git cat-file -e '$(PREVIOUS)^{commit}' || { echo "this clone does not have $(PREVIOUS): git fetch --unshallow" >&2; exit 1; }; \
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(PREVIOUS)' | tar -x -C "$$dir" && \
+	go run ./integration/previous -source "$$dir" -version "$$(git rev-parse --short '$(PREVIOUS)')"
 
 FLOOD ?= 5s
 .PHONY: hmac

@@ -61,7 +61,11 @@ func (c Cargo) build(ctx context.Context, dir string) ([]byte, error) {
 	if c.Tests {
 		args = []string{"test", "-c", "-vet=off"}
 	}
-	args = append(args, "-o", out, "-ldflags=-s -w")
+	flags := "-ldflags=-s -w"
+	if c.Version != "" {
+		flags += " -X main.released=" + c.Version
+	}
+	args = append(args, "-o", out, flags)
 	if c.Tags != "" {
 		args = append(args, "-tags", c.Tags)
 	}

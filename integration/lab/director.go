@@ -149,6 +149,7 @@ type Status struct {
 		Counters struct {
 			AdvertsReceived int            `json:"adverts_received"`
 			AdvertsDropped  map[string]int `json:"adverts_dropped"`
+			BecameMaster    int            `json:"became_master"`
 		}
 	}
 	Services []struct {
@@ -159,8 +160,24 @@ type Status struct {
 		Name             string
 		Running, Waiting int
 	}
+	Peer     *PeerStatus // nil: there is no channel
 	Warnings []string
 }
+
+// A PeerStatus is what a Status says about the other director.
+type PeerStatus struct {
+	Name, Version, Refusal string
+	To, From               struct {
+		Up      bool
+		Problem string
+	}
+	Refused int
+	Drift   []struct{ Text string }
+	Orders  []struct{ Name, Here, There, Why string }
+}
+
+// Connected reports whether the channel works in both directions.
+func (p *PeerStatus) Connected() bool { return p != nil && p.To.Up && p.From.Up }
 
 // An HMACStatus is how a virtual router in a Status signs.
 type HMACStatus struct {

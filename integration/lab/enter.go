@@ -41,6 +41,7 @@ type Cargo struct {
 	Tags    string // build tags, comma-separated
 	Dir     string // the source to build it from, "" for this module
 	ModFile string // the module file to build it with, "" for go.mod; relative to the working directory
+	Version string // what tandem calls itself, "" for what the Go toolchain records
 }
 
 // Tandem is the daemon as cargo.
