@@ -132,16 +132,12 @@ func askOnce(h *lab.Host, address string) error {
 
 // bareQuestions asks at the cadence with nothing but the system calls that a question needs, and returns their processor time. It is
 // what this machine's kernel takes for the connections, whoever asks.
-func bareQuestions(h *lab.Host, address string, span time.Duration, first bool) (asked int, used time.Duration, err error) {
+func bareQuestions(h *lab.Host, address string, span time.Duration) (asked int, used time.Duration, err error) {
 	to := netip.MustParseAddrPort(address)
 	server := &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())}
 	err = h.Do(func() error {
 		runtime.LockOSThread()
-		if first { // the thread ends with the goroutine
-			if err := onFirst(); err != nil {
-				return err
-			}
-		}
+		defer runtime.UnlockOSThread()
 		var now unix.Timespec
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 			return err

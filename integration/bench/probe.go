@@ -37,6 +37,7 @@ type sight struct {
 	asked        int
 	outage       time.Duration // negative: it does not say
 	p99, slowest time.Duration
+	stood        time.Duration // how long it says that it stood still itself at the outage's start or end
 }
 
 func (s sight) String() string {
@@ -105,9 +106,7 @@ type probeScene struct {
 	bench   *bench
 	attempt *lab.Attempt
 	client  *lab.Host
-	host    *lab.Host // of the server
 	server  *pausing
-	apart   bool // see setApart
 }
 
 // The server's addresses.
@@ -120,14 +119,14 @@ const (
 func newProbeScene(b *bench, t *lab.Attempt) *probeScene {
 	s := &probeScene{Lab: lab.New(t), bench: b, attempt: t}
 	s.client = s.Host("client", "192.0.2.1/24")
-	s.host = s.Host("server", probedHost+"/24")
-	s.server = startPausing(t, s.host, probedHTTP)
-	s.host.EchoServer(probedEcho)
+	host := s.Host("server", probedHost+"/24")
+	s.server = startPausing(t, host, probedHTTP)
+	host.EchoServer(probedEcho)
 	return s
 }
 
-// tries lets a client look at a pause until that many tries count. A try does not count if the machine stood still, or if the server
-// did not pause for as long as it should.
+// tries lets a client look at a pause until that many tries count. A try does not count if the machine stood still, if the server did
+// not pause for as long as it should, or if the client reports that it stood still itself when the pause began or ended.
 func (s *probeScene) tries(name string, wanted int, look func(*probeScene) sight) (all []sight, excluded []string) {
 	for range maxTries {
 		watch := s.WatchStalls()
@@ -137,8 +136,10 @@ func (s *probeScene) tries(name string, wanted int, look func(*probeScene) sight
 		switch off := (length - pauseLength).Abs(); {
 		case stall > pauseTolerance:
 			excluded = append(excluded, fmt.Sprintf("the machine stood still for %.1f ms", milliseconds(stall)))
-		case off > pauseTolerance/2:
+		case off > pauseTolerance/10:
 			excluded = append(excluded, fmt.Sprintf("the server paused for %.1f ms", milliseconds(length)))
+		case one.stood > pauseTolerance:
+			excluded = append(excluded, fmt.Sprintf("by its own report it stood still for %.1f ms", milliseconds(one.stood)))
 		default:
 			s.bench.progress("%s: %s; the server paused for %.2f ms, the machine for %.2f ms", name, one, milliseconds(length), milliseconds(stall))
 			if all = append(all, one); len(all) == wanted {
@@ -156,7 +157,7 @@ func (s *probeScene) tries(name string, wanted int, look func(*probeScene) sight
 type probeReport struct {
 	Asked       int
 	Longest     float64 `json:"longest_outage_seconds"`
-	Outages     []struct{}
+	Outages     []interval
 	Slowest     float64 `json:"slowest_seconds"`
 	Seconds     float64
 	Percentiles []struct {
@@ -164,15 +165,37 @@ type probeReport struct {
 		Seconds *float64
 	}
 	Prober struct {
-		CPU float64 `json:"cpu_seconds"`
+		CPU    float64 `json:"cpu_seconds"`
+		Pauses []interval
 	}
+}
+
+// An interval is a time in a report.
+type interval struct {
+	Start  float64 `json:"start_seconds"`
+	Length float64 `json:"length_seconds"`
+}
+
+// stood returns the longest time in which the prober stood still, by its own report, while an outage began or ended.
+func (r probeReport) stood() (longest time.Duration) {
+	const near = 5 * float64(cadence) / float64(time.Second)
+	for _, p := range r.Prober.Pauses {
+		for _, o := range r.Outages {
+			for _, edge := range []float64{o.Start, o.Start + o.Length} {
+				if edge > p.Start-near && edge < p.Start+p.Length+near {
+					longest = max(longest, seconds(p.Length))
+				}
+			}
+		}
+	}
+	return longest
 }
 
 // probe runs tandem probe until it ends by itself.
 func (s *probeScene) probe(program lab.Cargo, span time.Duration, args ...string) (probeReport, *lab.Process) {
 	args = append([]string{"probe", "--every", cadence.String(), "--for", span.String(), "--json"}, args...)
 	// The report is long: a failure must not print all of it.
-	p := s.start("busybox", append([]string{"sh", "-c", `exec "$0" "$@" >report.json`, program.Path()}, args...)...)
+	p := s.client.Start("busybox", append([]string{"sh", "-c", `exec "$0" "$@" >report.json`, program.Path()}, args...)...)
 	if code := p.Wait(span + 20*time.Second); code != 0 && code != 2 {
 		s.attempt.Fatalf("tandem probe ended with code %d: %s", code, p.Output())
 	}
@@ -192,7 +215,7 @@ func (s *probeScene) tandem() sight {
 	if len(r.Outages) != 1 {
 		s.bench.progress("tandem probe reports %d outages", len(r.Outages))
 	}
-	one := sight{asked: r.Asked, outage: seconds(r.Longest), slowest: seconds(r.Slowest)}
+	one := sight{asked: r.Asked, outage: seconds(r.Longest), slowest: seconds(r.Slowest), stood: r.stood()}
 	for _, p := range r.Percentiles {
 		if p.Percent == 99 && p.Seconds != nil {
 			one.p99 = seconds(*p.Seconds)
@@ -206,7 +229,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // attack lets vegeta ask, each time on a new connection.
 func (s *probeScene) attack(span time.Duration) *lab.Process {
 	targets := s.client.WriteFile("targets", "GET http://"+probedHTTP+"/\n")
-	p := s.start(vegeta.Path(), "attack", "-targets", targets, "-rate", fmt.Sprintf("%d/s", time.Second/cadence),
+	p := s.client.Start(vegeta.Path(), "attack", "-targets", targets, "-rate", fmt.Sprintf("%d/s", time.Second/cadence),
 		"-duration", span.String(), "-keepalive=false", "-output", "results")
 	if code := p.Wait(span + 20*time.Second); code != 0 {
 		s.attempt.Fatalf("vegeta ended with code %d: %s", code, p.Output())
@@ -228,7 +251,7 @@ func (s *probeScene) attacked() sight {
 	if err := json.Unmarshal([]byte(text), &r); err != nil || r.Success != 1 {
 		s.attempt.Fatalf("the report of vegeta: %v: %s", err, text)
 	}
-	return sight{r.Requests, -1, r.Latencies.P99, r.Latencies.Max}
+	return sight{asked: r.Requests, outage: -1, p99: r.Latencies.P99, slowest: r.Latencies.Max}
 }
 
 func (s *probeScene) vegeta() sight {
@@ -248,7 +271,7 @@ func (s *probeScene) closedLoop() sight {
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	return sight{len(took), -1, took[len(took)*99/100], took[len(took)-1]}
+	return sight{asked: len(took), outage: -1, p99: took[len(took)*99/100], slowest: took[len(took)-1]}
 }
 
 func later(a, b time.Time) time.Time {
