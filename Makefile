@@ -164,7 +164,7 @@ FLOOD ?= 5s
 .PHONY: hmac
 hmac:
 	@out=$$(mktemp) || exit 1; failed=0; \
-	CGO_ENABLED=0 go test $(NATIVE) -count 1 -run '^(TestKeyRotation|TestReplayAfterRestart|TestHMACFlood)$$' -timeout 15m -v \
+	CGO_ENABLED=0 go test $(NATIVE) -tags flood -count 1 -run '^(TestKeyRotation|TestReplayAfterRestart|TestHMACFlood)$$' -timeout 15m -v \
 		-hmac-flood $(FLOOD) >$$out 2>&1 || failed=1; \
 	sed -n -e 's/^.* hmac: //p' -e '/FAIL/p' $$out; test $$failed = 0 || sed -n '/_test.go/p' $$out; rm -f $$out; exit $$failed
 
@@ -186,9 +186,11 @@ lint:
 	go vet ./...
 	go vet -tags ipvs ./lvs/...
 	go vet -tags browser $(BROWSED)
+	go vet -tags flood $(NATIVE)
 	go tool staticcheck ./...
 	go tool staticcheck -tags ipvs ./lvs/...
 	go tool staticcheck -tags browser $(BROWSED)
+	go tool staticcheck -tags flood $(NATIVE)
 
 # Not in lint, because that needs no network. The exit code 3 is for vulnerabilities, which govulncheck has printed.
 VULNDB ?= https://vuln.go.dev
