@@ -31,7 +31,8 @@ const (
 
 var pauses = [classes]time.Duration{directorClass: directorPause, serverClass: serverPause}
 
-// A Recorder collects the events of a step. It leaves events out when there are too many, and says so afterwards.
+// A Recorder collects the events of a step. It leaves events out when there are too many, and says so afterwards. It never leaves out
+// the end of a director: the next director would say that this one was killed.
 type Recorder struct {
 	events []api.Event
 	left   [classes]int       // events that may be recorded now
@@ -46,7 +47,8 @@ func (r *Recorder) Add(ev api.Event) {
 		c = serverClass
 	}
 	r.fill(c, ev.Time)
-	if r.left[c] == 0 {
+	stopped := isStopped(ev)
+	if r.left[c] == 0 && !stopped {
 		r.missed[c]++
 		return
 	}
@@ -61,7 +63,9 @@ func (r *Recorder) Add(ev api.Event) {
 			What: fmt.Sprintf("left out %d events %s", n, what), Cause: "there were too many",
 		})
 	}
-	r.left[c]--
+	if !stopped {
+		r.left[c]--
+	}
 	ev.What, ev.Cause = short(ev.What), short(ev.Cause)
 	r.events = append(r.events, ev)
 }
