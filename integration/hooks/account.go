@@ -168,9 +168,9 @@ func (a *account) check(router string, events []event, starts []time.Duration) {
 }
 
 // leftOut tells whether the history lacks events before this one. A director records at most 1000 events of virtual routers at once,
-// and then one a second.
+// and as many of hooks, and then one a second.
 func leftOut(ev event) bool {
-	return ev.On == "director" && strings.HasPrefix(ev.What, "left out ") && strings.Contains(ev.What, "virtual routers")
+	return ev.On == "director" && strings.HasPrefix(ev.What, "left out ") && !strings.Contains(ev.What, "servers")
 }
 
 // forget ends the check until the next start. What waits to be told counts for nothing.
