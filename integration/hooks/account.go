@@ -96,8 +96,9 @@ func (t *tally) add(o tally) {
 // A heard is a transition that a hook has to be told.
 type heard struct {
 	event    string
-	line     int // of the history
-	next     int // the line of the next one that the hook hears; 0: none
+	line     int       // of the history
+	next     int       // the line of the next one that the hook hears; 0: none
+	nextTime time.Time // of that one
 	attempts int
 	reloaded bool // since the last attempt, which failed
 	restart  bool // it is the first of a director that was started again: a hook may know it already
@@ -116,6 +117,7 @@ type account struct {
 	tally    tally
 	problems []string
 	done     map[string]bool // TANDEM_TIME of what was told with success
+	blind    bool            // events are missing: nothing is checked until the next start
 }
 
 // check reads the history of the virtual router's director. starts are the times at which its directors were started.
@@ -132,7 +134,10 @@ func (a *account) check(router string, events []event, starts []time.Duration) {
 				return
 			}
 			a.restart(starts[started-1], stopped)
-			fresh, stopped = true, false
+			fresh, stopped, a.blind = true, false, false
+		case a.blind:
+		case leftOut(ev):
+			a.forget()
 		case ev.On == "director" && ev.What == "stopped":
 			stopped = true
 		case ev.Kind == "reload":
@@ -150,7 +155,7 @@ func (a *account) check(router string, events []event, starts []time.Duration) {
 				a.tally.heard++
 				h := &heard{event: what, line: a.line, restart: fresh && started > 1}
 				if a.newest != nil {
-					a.newest.next = a.line
+					a.newest.next, a.newest.nextTime = a.line, ev.Time
 				}
 				a.newest, a.open = h, append(a.open, h)
 			}
@@ -160,6 +165,22 @@ func (a *account) check(router string, events []event, starts []time.Duration) {
 		}
 	}
 	a.restart(1<<62, stopped)
+}
+
+// leftOut tells whether the history lacks events before this one. A director records at most 1000 events of virtual routers at once,
+// and as many of hooks, and then one a second.
+func leftOut(ev event) bool {
+	return ev.On == "director" && strings.HasPrefix(ev.What, "left out ") && !strings.Contains(ev.What, "servers")
+}
+
+// forget ends the check until the next start. What waits to be told counts for nothing.
+func (a *account) forget() {
+	for _, h := range a.open {
+		if h.attempts == 0 {
+			a.tally.heard--
+		}
+	}
+	a.open, a.newest, a.blind = nil, nil, true
 }
 
 // restart closes the account of a director that was followed by one that was started at a time.
@@ -177,6 +198,10 @@ func (a *account) restart(at time.Duration, stopped bool) {
 	}
 	a.open, a.newest, a.ended = nil, nil, 0
 	for len(a.runs) > 0 && a.runs[0].uptime < at {
+		if a.blind {
+			a.runs = a.runs[1:]
+			continue
+		}
 		if stopped {
 			a.problems = append(a.problems, fmt.Sprintf("hook %s: a run that the history lacks: %+v", a.hook, a.runs[0]))
 		}
@@ -231,11 +256,12 @@ func (a *account) result(ev event) {
 		a.problem(ev, "it did not run, or not in this order; the next run is %+v", a.runs[:min(1, len(a.runs))])
 		return
 	}
-	a.attempted(ev, what, attempt, failed)
 	if r == nil {
+		a.attempted(ev, what, attempt, failed, "")
 		a.tally.slow++
 		return
 	}
+	a.attempted(ev, what, attempt, failed, r.at)
 	if want := outcome[r.does]; !strings.HasPrefix(ev.Cause, want) || want == "" && failed {
 		if !strings.HasPrefix(ev.Cause, tooLong) {
 			a.problem(ev, "%q, but the run %+v ends with %q", ev.Cause, *r, want)
@@ -248,9 +274,9 @@ func (a *account) result(ev event) {
 	a.done[r.at] = a.done[r.at] || !failed
 }
 
-// attempted takes an attempt to tell an event.
-func (a *account) attempted(ev event, what string, attempt int, failed bool) {
-	i := slices.IndexFunc(a.open, func(h *heard) bool { return h.event == what && h.attempts == attempt-1 })
+// attempted takes an attempt to tell an event. at is its TANDEM_TIME, if it is known.
+func (a *account) attempted(ev event, what string, attempt int, failed bool, at string) {
+	i := slices.IndexFunc(a.open, func(h *heard) bool { return h.event == what && h.attempts == attempt-1 && !a.known(h, at) })
 	if i < 0 && attempt == 1 {
 		// A reload tells the present state again to a hook that has failed.
 		i = slices.IndexFunc(a.open, func(h *heard) bool { return h.event == what && h.reloaded })
@@ -283,6 +309,19 @@ func (a *account) attempted(ev event, what string, attempt int, failed bool) {
 	if a.open = a.open[i:]; !failed {
 		a.open = a.open[1:]
 	}
+}
+
+// known tells whether an attempt that could be of the first state after a restart is of a later one. A hook that knows the first
+// state is not told it, and nothing in the history says so. The attempt is of a later one if its event happened when that one was
+// there. Of an attempt that wrote nothing, only its start is known.
+func (a *account) known(h *heard, at string) bool {
+	if !h.restart || h.attempts > 0 || h.next == 0 {
+		return false
+	}
+	if happened, err := time.Parse(time.RFC3339Nano, at); err == nil {
+		return !happened.Before(h.nextTime)
+	}
+	return h.next < a.ended
 }
 
 // replaced takes an event that was not told, or not tried again: the newest one, except the transition that has just replaced it.

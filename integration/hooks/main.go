@@ -6,6 +6,8 @@
 //   - HAProxy is killed on the master. The VIP moves within the bound of what tracks HAProxy. keepalived does the same beside it.
 //   - Transitions are forced while hooks hang, fail, fork and print, and while directors are killed and stopped. Each hook is told
 //     each state once, in order, or a newer state instead. The present state is told last. No process is left.
+//
+// A soak that fails prints what it was judged by. With -replay, that output is judged again.
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +41,7 @@ func main() {
 	tries := flag.Int("tries", 8, "kill HAProxy this many times for each row")
 	transitions := flag.Int("transitions", 500, "force this many transitions")
 	seed := flag.Uint64("seed", 1, "`SEED` of what is drawn at random")
+	replay := flag.String("replay", "", "only judge the soak again whose output is in this `FILE`")
 	verbose := flag.Bool("v", false, "print what happened, with the output of the programs")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
@@ -47,6 +51,12 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
+	}
+	if *replay != "" {
+		if !judgeAgain(*replay) {
+			os.Exit(1)
+		}
+		return
 	}
 	// An emulated machine would distort the times, and IPVS is not needed.
 	if os.Getenv("TANDEM_LAB") == "" {
@@ -72,7 +82,11 @@ func soakHooksOfPair(transitions int, seed uint64, verbose bool) bool {
 		s := newSoak(attempt, seed)
 		began := time.Now()
 		s.run(transitions)
-		problems := s.judge(os.Stdout, time.Since(began))
+		s.print(os.Stdout, time.Since(began))
+		records := s.records()
+		found := judge(records)
+		found.print(os.Stdout)
+		problems := slices.Concat(s.problems, found.problems)
 		for _, p := range problems[:min(len(problems), 20)] {
 			fmt.Println("FAIL:", p)
 		}
@@ -81,9 +95,7 @@ func soakHooksOfPair(transitions int, seed uint64, verbose bool) bool {
 		}
 		if verbose || attempt.Failed() {
 			attempt.Logf("%s", s.Written(time.Time{}))
-			for _, m := range []*machine{s.a, s.b} {
-				attempt.Logf("the history of %s:\n%s", m.Name, strings.Join(m.history, ""))
-			}
+			attempt.Logf("%s", writeRecords(records))
 		}
 	})
 	return conclude(attempt, reason, verbose)

@@ -19,6 +19,8 @@ import (
 const (
 	// settleEvery is after how many rounds the soak waits until no hook runs or waits. A round is two transitions.
 	settleEvery = 10
+	// maxRounds is for how many rounds four restarts are enough: see restartPlaces.
+	maxRounds = 80
 	// forceLimit is how long a forced transition may take. A director that was started has to read its files first.
 	forceLimit = 20 * time.Second
 	// The priorities of web. While director-a steps back, director-b has the higher one.
@@ -34,7 +36,7 @@ type soak struct {
 
 	forced   map[string]int // by what forced them
 	moves    []time.Duration
-	restarts []string
+	restarts map[string]int // by the director and how it ended
 	problems []string
 }
 
@@ -56,7 +58,7 @@ type way struct {
 func newSoak(t *lab.Attempt, seed uint64) *soak {
 	l := lab.New(t)
 	s := &soak{
-		Lab: l, t: t, random: rand.New(rand.NewPCG(seed, 0)), forced: make(map[string]int),
+		Lab: l, t: t, random: rand.New(rand.NewPCG(seed, 0)), forced: make(map[string]int), restarts: make(map[string]int),
 		a: &machine{Director: newSoakDirector(l, t, "director-a", "192.0.2.2/24", high, low)},
 		b: &machine{Director: newSoakDirector(l, t, "director-b", "192.0.2.3/24", low, high)},
 	}
@@ -113,15 +115,18 @@ func (s *soak) ways() []way {
 func (s *soak) run(transitions int) {
 	ways := s.ways()
 	rounds := (transitions + 1) / 2
-	restarts := map[int]func(){
-		rounds / 4:     func() { s.restart(s.a, "killed", s.kill) },
-		rounds / 2:     func() { s.restart(s.b, "killed", s.kill) },
-		rounds * 3 / 4: func() { s.restart(s.a, "stopped", s.stop) },
-		rounds * 7 / 8: func() { s.restart(s.b, "stopped", s.stop) },
+	restarts := []func(){
+		func() { s.restart(s.a, "killed", s.kill) },
+		func() { s.restart(s.b, "killed", s.kill) },
+		func() { s.restart(s.a, "stopped", s.stop) },
+		func() { s.restart(s.b, "stopped", s.stop) },
 	}
+	next := 0
+	places := restartPlaces(rounds)
 	for i := range rounds {
-		if restart := restarts[i]; restart != nil {
-			restart()
+		if slices.Contains(places, i) {
+			restarts[next%len(restarts)]()
+			next++
 		}
 		w := ways[s.random.IntN(len(ways))]
 		s.force(w.name, w.away, s.b)
@@ -137,6 +142,16 @@ func (s *soak) run(transitions int) {
 		s.stop(m)
 		s.noneLeft(m)
 	}
+}
+
+// restartPlaces returns before which rounds a director is restarted: each director in turn, and each as often killed as stopped. A round
+// is about 15 lines of a history. A director that has recorded 1000 leaves out most of what follows, so none makes more than 40 rounds.
+func restartPlaces(rounds int) (places []int) {
+	n := (rounds + maxRounds - 1) / maxRounds * 4
+	for i := range n {
+		places = append(places, (i+1)*rounds/(n+1))
+	}
+	return places
 }
 
 // pause lets hooks end sometimes, before the next state comes.
@@ -196,7 +211,7 @@ func (s *soak) restart(m *machine, how string, end func(*machine)) {
 	} else {
 		m.AwaitState(forceLimit, "backup")
 	}
-	s.restarts = append(s.restarts, m.Name+" "+how)
+	s.restarts[m.Name+" "+how]++
 	s.settle()
 }
 
@@ -248,7 +263,7 @@ func (s *soak) wantTold(m *machine, now map[string]string) {
 
 // lastTold compares the last runs of the hooks that hear all states with the present states.
 func (s *soak) lastTold(m *machine, now map[string]string) error {
-	runs, _ := s.runs(m)
+	runs, _ := readRuns(s.wrote(m))
 	for _, h := range soakHooks {
 		for _, router := range h.routers {
 			i := len(runs) - 1
@@ -263,13 +278,13 @@ func (s *soak) lastTold(m *machine, now map[string]string) error {
 	return nil
 }
 
-// runs returns what the hooks of a director have written.
-func (s *soak) runs(m *machine) ([]run, []string) {
+// wrote returns what the hooks of a director have written.
+func (s *soak) wrote(m *machine) string {
 	text, err := os.ReadFile(filepath.Join(m.Dir(), "hooks.log"))
 	if err != nil {
 		s.t.Fatalf("%v", err)
 	}
-	return readRuns(string(text))
+	return string(text)
 }
 
 // look adds to the history of a director what is new in its files. Old events are dropped from the files in time.

@@ -54,6 +54,41 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
+// TestStopIsNotLeftOut: a director that stops while there are too many events does not look as if it was killed.
+func TestStopIsNotLeftOut(t *testing.T) {
+	var r Recorder
+	event := func(kind api.EventKind, on, what string) {
+		r.Add(api.Event{Time: noon, Kind: kind, On: on, What: what})
+	}
+	event(api.EventDirector, api.OnDirector, "started")
+	for range burst + 2 {
+		event(api.EventTransition, api.OnRouter, "became backup")
+	}
+	event(api.EventDirector, api.OnDirector, "is connected to lb2")
+	event(api.EventDirector, api.OnDirector, Stopped)
+	all := r.Take()
+	if killed := Killed(all); !killed.IsZero() {
+		t.Errorf("it was killed at %s", killed)
+	}
+	if len(all) != burst+2 || all[burst].What != "left out 4 events of virtual routers and of the director" || all[burst+1].What != Stopped {
+		t.Errorf("%d events, the last are %+v", len(all), all[len(all)-2:])
+	}
+}
+
+// TestHooksPushOutNothing: what hooks were told does not push out what happened to the virtual routers.
+func TestHooksPushOutNothing(t *testing.T) {
+	var r Recorder
+	for range burst + 2 {
+		r.Add(api.Event{Time: noon, Kind: api.EventHook, On: api.OnRouter, What: "told hook notify the event backup"})
+	}
+	r.Add(api.Event{Time: noon, Kind: api.EventTransition, On: api.OnRouter, What: "became backup"})
+	r.Add(api.Event{Time: noon.Add(time.Minute), Kind: api.EventHook, On: api.OnRouter, What: "told hook notify the event master"})
+	all := r.Take()
+	if len(all) != burst+3 || all[burst].What != "became backup" || all[burst+1].What != "left out 2 events of hooks" {
+		t.Errorf("%d events, the last are %+v", len(all), all[len(all)-3:])
+	}
+}
+
 func TestEncodeAndDecode(t *testing.T) {
 	in := []api.Event{{Time: noon, Director: "lb1", Kind: api.EventOrder, On: api.OnServer, Name: "www/x", What: "was drained", Cause: "c", Old: "o", New: "n"}}
 	lines := strings.Split(string(Encode(in)), "\n")

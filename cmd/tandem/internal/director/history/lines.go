@@ -35,10 +35,15 @@ const (
 	Followed = "follows a director that did not stop"
 )
 
+// isStopped tells whether an event is the end of a director.
+func isStopped(ev api.Event) bool {
+	return ev.On == api.OnDirector && ev.Kind == api.EventDirector && ev.What == Stopped
+}
+
 // Killed returns the time of the latest event, if the director of that event did not stop.
 func Killed(events []api.Event) time.Time {
 	for i := len(events) - 1; i >= 0; i-- {
-		if ev := events[i]; ev.On == api.OnDirector && ev.Kind == api.EventDirector && ev.What == Stopped {
+		if ev := events[i]; isStopped(ev) {
 			return time.Time{}
 		} else if ev.Kind == api.EventDirector {
 			return events[len(events)-1].Time

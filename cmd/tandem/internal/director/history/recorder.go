@@ -12,7 +12,7 @@ import (
 )
 
 // The limits of what is recorded. A thousand servers that come and go must not push what happened to the virtual routers out
-// of the file.
+// of the file, and neither must the hooks: each change of a virtual router makes several events of hooks.
 const (
 	burst         = 1000 // events of each class at once
 	serverPause   = 10 * time.Second
@@ -26,12 +26,19 @@ const (
 const (
 	directorClass = iota // virtual routers, and the director itself
 	serverClass          // services and real servers
+	hookClass            // what hooks were told
 	classes
 )
 
-var pauses = [classes]time.Duration{directorClass: directorPause, serverClass: serverPause}
+var (
+	pauses = [classes]time.Duration{directorClass: directorPause, serverClass: serverPause, hookClass: directorPause}
+	kinds  = [classes]string{
+		directorClass: "of virtual routers and of the director", serverClass: "of services and real servers", hookClass: "of hooks",
+	}
+)
 
-// A Recorder collects the events of a step. It leaves events out when there are too many, and says so afterwards.
+// A Recorder collects the events of a step. It leaves events out when there are too many, and says so afterwards. It never leaves out
+// the end of a director: the next director would say that this one was killed.
 type Recorder struct {
 	events []api.Event
 	left   [classes]int       // events that may be recorded now
@@ -41,29 +48,35 @@ type Recorder struct {
 
 // Add records an event.
 func (r *Recorder) Add(ev api.Event) {
-	c := directorClass
-	if ev.On == api.OnServer || ev.On == api.OnService {
-		c = serverClass
-	}
+	c := classOf(ev)
 	r.fill(c, ev.Time)
-	if r.left[c] == 0 {
+	stopped := isStopped(ev)
+	if r.left[c] == 0 && !stopped {
 		r.missed[c]++
 		return
 	}
 	if n := r.missed[c]; n > 0 {
 		r.missed[c] = 0
-		what := "of virtual routers and of the director"
-		if c == serverClass {
-			what = "of services and real servers"
-		}
 		r.events = append(r.events, api.Event{
 			Time: ev.Time, Director: ev.Director, Kind: api.EventWarning, On: api.OnDirector, Name: ev.Director,
-			What: fmt.Sprintf("left out %d events %s", n, what), Cause: "there were too many",
+			What: fmt.Sprintf("left out %d events %s", n, kinds[c]), Cause: "there were too many",
 		})
 	}
-	r.left[c]--
+	if !stopped {
+		r.left[c]--
+	}
 	ev.What, ev.Cause = short(ev.What), short(ev.Cause)
 	r.events = append(r.events, ev)
+}
+
+func classOf(ev api.Event) int {
+	switch {
+	case ev.Kind == api.EventHook:
+		return hookClass
+	case ev.On == api.OnServer || ev.On == api.OnService:
+		return serverClass
+	}
+	return directorClass
 }
 
 // short cuts a text that is too long. The rest of it is not kept in memory.
