@@ -33,7 +33,7 @@ var packages = lab.Packages{
 	Name:    "hooks",
 	Wanted:  []string{"haproxy", "psmisc", "util-linux"},
 	Assumed: []string{"adduser", "debconf", "dpkg", "init-system-helpers", "lsb-base", "sysvinit-utils", "usr-is-merged", "usrmerge"},
-	Without: []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian"},
+	Without: lab.Texts,
 }
 
 func main() {

@@ -26,6 +26,9 @@ type Packages struct {
 	Without []string // folders that are left out: "/usr/share/doc"
 }
 
+// Texts are the folders of packages that no program reads in the lab, for Without.
+var Texts = []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian"}
+
 // EnterWith is [Enter] for a program that needs more packages inside.
 func EnterWith(p Packages, mainPackage string, limit time.Duration, cargo ...Cargo) {
 	enter(trip{

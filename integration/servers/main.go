@@ -31,7 +31,7 @@ var packages = lab.Packages{
 		"perl-base", "perl-modules-5.36", "postgresql-client-common", "postgresql-common", "procps", "psmisc", "python3", "sensible-utils", "ssl-cert",
 		"sysvinit-utils", "tar", "tzdata", "ucf", "usr-is-merged", "usrmerge",
 	},
-	Without: []string{"/usr/share/doc", "/usr/share/man", "/usr/share/locale", "/usr/share/lintian"},
+	Without: lab.Texts,
 }
 
 // A scene is what happens to servers of one kind.
