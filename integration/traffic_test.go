@@ -22,8 +22,9 @@ type trafficScene struct {
 	*lab.Lab
 	router, client, good, second *lab.Host
 	director                     *lab.Director
-	web80                        *lab.Process // of second
+	web80                        func() // stops that of second
 	breakages                    []breakage
+	floods                       map[string][]float64 // SYNs a second that were sent, by tcp_syncookies
 }
 
 // A breakage is what is wrong with the second server of a service.
@@ -39,19 +40,20 @@ type breakage struct {
 const (
 	clientsGateway = "192.0.2.254"
 	floodSources   = "100.64.0.0/10"
+	floodCable     = "flood0"
 )
 
 // newTrafficScene makes the scene. The clients are behind a router.
 func newTrafficScene(t *testing.T) *trafficScene {
 	l := lab.New(t)
-	s := &trafficScene{Lab: l}
+	s := &trafficScene{Lab: l, floods: make(map[string][]float64)}
 	s.router = l.Host("router", clientsGateway+"/24")
 	s.router.Join("outside", "198.51.100.254/24")
 	s.router.Sysctl(map[string]string{"net.ipv4.ip_forward": "1"})
 	s.router.Run("ip", "route", "add", "blackhole", floodSources)
 	s.client = outsider(t, l, "client", "outside", "198.51.100.7/24", "198.51.100.254")
 	s.good = s.web("web1", "192.0.2.11", lab.VIP)
-	s.listen(s.good, "80")
+	s.listen(s.good, ":80")
 	s.stage()
 	s.director = l.Director("director", "192.0.2.2/24", s.config(2, s.breakages))
 	s.director.Join("inner", "10.0.0.1/24")
@@ -136,22 +138,19 @@ func (s *trafficScene) web(name, addr string, vips ...string) *lab.Host {
 	h.RealServer(vips...)
 	h.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": "0"})
 	h.Run("ip", "route", "add", "default", "via", clientsGateway)
-	s.listen(h, "81", "82", "83")
+	s.listen(h, ":81", ":82", ":83")
 	return h
 }
 
-func (s *trafficScene) listen(h *lab.Host, at ...string) (last *lab.Process) {
-	for _, port := range at {
-		last = h.Start("busybox", "httpd", "-f", "-p", port, "-h", h.Dir())
-	}
-	return last
+func (s *trafficScene) listen(h *lab.Host, at ...string) (stop func()) {
+	return h.AnswerCalls(at, nil)
 }
 
 // inner makes a web server behind the director.
 func (s *trafficScene) inner(name, addr string) *lab.Host {
 	h := s.Host(name)
 	h.Join("inner", addr+"/24")
-	s.listen(h, "80")
+	s.listen(h, ":80")
 	return h
 }
 
@@ -161,25 +160,25 @@ func (s *trafficScene) stage() {
 		s.breakages = append(s.breakages, breakage{name, what, port, name + "/" + server, mend, nil, ""})
 	}
 	s.second = s.web("web2", "192.0.2.12")
-	s.web80 = s.listen(s.second, "80")
+	s.web80 = s.listen(s.second, ":80")
 	add("vip", "VIP missing", 80, "192.0.2.12:80", nil)
 	s.breakages[0].on = s.second
 
 	own := s.Host("web3", "192.0.2.13/24")
 	own.RealServer(lab.VIP)
 	own.Run("ip", "route", "add", "default", "via", clientsGateway)
-	s.listen(own, "80")
+	s.listen(own, ":80")
 	wrong := s.listen(own, "192.0.2.13:81")
-	add("listener", "listener on the own address", 81, "192.0.2.13:81", func() { wrong.Stop(); s.listen(own, "81") })
+	add("listener", "listener on the own address", 81, "192.0.2.13:81", func() { wrong(); s.listen(own, ":81") })
 
 	lost := s.web("web4", "192.0.2.14", lab.VIP)
 	lost.Run("ip", "route", "delete", "default")
-	s.listen(lost, "80")
+	s.listen(lost, ":80")
 	add("route", "no default route", 82, "192.0.2.14:82", func() { lost.Run("ip", "route", "add", "default", "via", clientsGateway) })
 	s.breakages[len(s.breakages)-1].finding = "server-unanswered" // only clients of other networks get no answer
 
 	far := s.web("web5", "192.0.2.15", lab.VIP)
-	s.listen(far, "80")
+	s.listen(far, ":80")
 	far.Run("modprobe", "ipip")
 	far.Run("ip", "link", "set", "tunl0", "up")
 	far.Sysctl(map[string]string{"net.ipv4.conf.tunl0.rp_filter": "0"})
@@ -190,7 +189,7 @@ func (s *trafficScene) stage() {
 	add("nat", "NAT, no default route", 84, "10.0.0.12:80", func() { stray.Run("ip", "route", "add", "default", "via", "10.0.0.1") })
 	closed := s.inner("in3", "10.0.0.13")
 	closed.Run("ip", "route", "add", "default", "via", "10.0.0.1")
-	add("refused", "NAT, port closed", 85, "10.0.0.13:8080", func() { s.listen(closed, "8080") })
+	add("refused", "NAT, port closed", 85, "10.0.0.13:8080", func() { s.listen(closed, ":8080") })
 }
 
 func do(l *lab.Lab, h *lab.Host, f func() error) {

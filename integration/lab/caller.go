@@ -139,9 +139,9 @@ func (c *Caller) Close() {
 	}
 }
 
-// AnswerCalls answers each question of a caller with the host's name until the test ends, at TCP and UDP addresses
+// AnswerCalls answers each question of a caller with the host's name until stop is called or the test ends, at TCP and UDP addresses
 // ("192.0.2.100:80").
-func (h *Host) AnswerCalls(tcp, udp []string) {
+func (h *Host) AnswerCalls(tcp, udp []string) (stop func()) {
 	h.lab.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -164,16 +164,18 @@ func (h *Host) AnswerCalls(tcp, udp []string) {
 		}
 		return errors.Join(errs...)
 	})
-	h.lab.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		for _, l := range open {
 			_ = l.Close()
 		}
 		running.Wait()
 	})
+	h.lab.t.Cleanup(stop)
 	if err != nil {
 		h.lab.t.Fatalf("answer calls on %s: %v", h.Name, err)
 	}
+	return stop
 }
 
 func answerDatagrams(l net.PacketConn, name string) {

@@ -99,16 +99,27 @@ func checksum(data []byte) uint16 {
 // send in time are left out. It returns how many it sent.
 func (h *Host) Flood(rate int, span time.Duration, frames [][]byte) int {
 	h.lab.t.Helper()
+	return h.FloodFrom("eth0", rate, span, frames)
+}
+
+// FloodFrom is Flood from another interface.
+func (h *Host) FloodFrom(ifi string, rate int, span time.Duration, frames [][]byte) int {
+	h.lab.t.Helper()
 	sent := 0
 	err := h.Do(func() error {
-		fd, err := packetSocket("eth0", 0) // it receives nothing
+		fd, err := packetSocket(ifi, 0) // it receives nothing
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		const burst, bursts = time.Millisecond, 1000 // bursts a second
+		// Each burst costs two system calls, and has room in the socket's send buffer.
+		bursts := 200 // a second
+		if rate > 20_000 {
+			bursts = 1000
+		}
+		burst := time.Second / time.Duration(bursts)
 		messages := newMessages(rate/bursts + 1)
 		start := time.Now()
 		next := start
@@ -161,12 +172,12 @@ func (m messages) send(fd int, frames [][]byte, first, n int) int {
 	return int(took)
 }
 
-// ReceiveOn lets one of the processors, counted from 0, receive what arrives at eth0 of the host. Else the processor of the
+// ReceiveOn lets one of the processors, counted from 0, receive what arrives at an interface of the host. Else the processor of the
 // sender does, in the sender's time. The setting is on the host's sysfs, which only its own mounts show.
-func (h *Host) ReceiveOn(processor int) {
+func (h *Host) ReceiveOn(ifi string, processor int) {
 	h.lab.t.Helper()
 	h.Run("busybox", "unshare", "-m", "sh", "-c",
-		fmt.Sprintf("mount -t sysfs host /sys && echo %x > /sys/class/net/eth0/queues/rx-0/rps_cpus", 1<<processor))
+		fmt.Sprintf("mount -t sysfs host /sys && echo %x > /sys/class/net/%s/queues/rx-0/rps_cpus", 1<<processor, ifi))
 }
 
 // ReceivedIP is how many IPv4 packets have arrived at the host.

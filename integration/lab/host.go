@@ -94,6 +94,28 @@ func (h *Host) Join(sw string, addrs ...string) string {
 	return ifi
 }
 
+// Cable plugs a cable into both hosts, with no switch between them, and returns the hardware address of the other end. The interface
+// has this name at both ends, and no address.
+func (h *Host) Cable(other *Host, ifi string) (mac string) {
+	h.lab.t.Helper()
+	err := errors.Join(h.Do(func() error {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = ifi
+		pair := &netlink.Veth{LinkAttrs: attrs, PeerName: ifi, PeerNamespace: netlink.NsFd(int(other.ns))}
+		return errors.Join(netlink.LinkAdd(pair), setUp(ifi))
+	}), other.Do(func() error {
+		end, err := net.InterfaceByName(ifi)
+		if err == nil {
+			mac = end.HardwareAddr.String()
+		}
+		return errors.Join(err, setUp(ifi))
+	}))
+	if err != nil {
+		h.lab.t.Fatalf("cable from %s to %s: %v", h.Name, other.Name, err)
+	}
+	return mac
+}
+
 // inSwitch runs f in the switch's namespace. It makes the switch first if it is new.
 func (l *Lab) inSwitch(name string, f func(*netlink.Bridge) error) error {
 	l.mu.Lock()
