@@ -24,7 +24,7 @@ func hmacTable() toml.SchemaType[signing] {
 		toml.Optional("anti_replay", toml.Enum(vrrp.AntiReplayTime, vrrp.AntiReplayMonotonic), vrrp.AntiReplayTime,
 			"How a repeated advertisement is recognised. It must be the same on both directors. With time, the clocks must agree to "+
 				"time_window: run NTP. With monotonic, clocks do not matter: the state directory remembers the last advertisement of each "+
-				"sender. But an old advertisement of a sender that was never heard before is accepted once.",
+				"sender. But an old advertisement of a sender that was never heard before is accepted once, if it is no farewell.",
 			func(s *signing, v vrrp.AntiReplay) { s.AntiReplay = v }),
 		toml.Derived("time_window", toml.Duration(vrrp.MinTimeWindow, vrrp.MaxTimeWindow, time.Second),
 			"The largest accepted difference between the time in an advertisement and the clock here.",

@@ -38,7 +38,7 @@ const (
 	DropUnknownScheme                    // signed in another way than by HMAC-SHA256
 	DropUnknownKey                       // signed with a key that is not here
 	DropStaleTime                        // signed at a time that is too far from our clock
-	DropReplayed                         // signed, and not newer than the last one of its sender
+	DropReplayed                         // signed, and not newer than the last one of its sender; or a farewell from before we began
 	DropWrongHMAC                        // the signature does not fit: another key, or forged
 
 	drops = int(DropWrongHMAC) + 1

@@ -38,14 +38,16 @@ type guard struct {
 	active  *signer // nil: advertisements are sent unsigned
 	own     uint64  // the last sequence that was sent; 0: none
 	heard   []Sequence
-	lag     uint64        // by how much one path may be behind another one
+	began   time.Time     // when the first signed advertisement arrived
+	delay   time.Duration // the longest time by which one path may be behind another one
+	lag     uint64        // the same, as a difference of sequences
 	skew    time.Duration // of the clock of the last sender whose time was looked at, against ours
 }
 
-// configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing. lag is the longest
+// configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing. delay is the longest
 // time by which one path may be behind another one.
-func (g *guard) configure(c HMAC, lag time.Duration) {
-	g.signers, g.active, g.lag = nil, nil, uint64(lag)<<16/uint64(time.Second)<<16
+func (g *guard) configure(c HMAC, delay time.Duration) {
+	g.signers, g.active, g.delay, g.lag = nil, nil, delay, uint64(delay)<<16/uint64(time.Second)<<16
 	for _, k := range c.Keys {
 		if k.Secret.Len() < MinSecret {
 			continue
@@ -83,9 +85,9 @@ func (g *guard) next(c *HMAC, wall time.Time) uint64 {
 	return s
 }
 
-// check checks the signature of a message, and remembers its sequence. from has the sender and the path. What needs no hash is
-// checked first.
-func (g *guard) check(c *HMAC, wall time.Time, from Sequence, msg []byte, t Trailer) Drop {
+// check checks the signature of a message, and remembers its sequence. from has the sender and the path. leaves says that the
+// sender gives up its place. What needs no hash is checked first.
+func (g *guard) check(c *HMAC, wall time.Time, from Sequence, msg []byte, t Trailer, leaves bool) Drop {
 	if t == (Trailer{}) {
 		if c.Mode == HMACEnforce {
 			return DropUnsigned
@@ -104,9 +106,13 @@ func (g *guard) check(c *HMAC, wall time.Time, from Sequence, msg []byte, t Trai
 			return DropStaleTime
 		}
 	}
+	if g.began.IsZero() {
+		g.began = wall
+	}
 	from.Sequence = t.Sequence
 	at := slices.IndexFunc(g.heard, from.sameSender)
-	if at >= 0 && !newer(t.Sequence, g.heard[at].Sequence) && !g.obsolete(c, wall, at) || g.behind(c, wall, from) {
+	if at >= 0 && !newer(t.Sequence, g.heard[at].Sequence) && !g.obsolete(c, wall, at) || g.behind(c, wall, from) ||
+		leaves && g.early(wall, t.Sequence) {
 		return DropReplayed
 	}
 	if !g.signers[i].verify(from.Sender, msg) {
@@ -125,6 +131,13 @@ func (g *guard) behind(c *HMAC, wall time.Time, from Sequence) bool {
 		}
 	}
 	return false
+}
+
+// early reports whether a sequence is from before the first advertisement that this router heard, which was a moment ago. A router
+// that was killed does not know what it had heard. So somebody could replay an old farewell to it, until the next advertisement of
+// the master that stays. A true farewell at this moment costs the time until the master's silence is noticed.
+func (g *guard) early(wall time.Time, sequence uint64) bool {
+	return wall.Sub(g.began) < g.delay && !newer(sequence, stamp(g.began))
 }
 
 // obsolete reports whether a remembered sequence is so far ahead of our clock that our clock, or the sender's, has been set

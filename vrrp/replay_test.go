@@ -155,3 +155,32 @@ func TestClockWarning(t *testing.T) {
 		t.Errorf("%q", w)
 	}
 }
+
+// TestFarewellOfOld: a router that has just begun, and knows no sequence, does not believe a farewell from before it began. It believes
+// one that is younger, and any once it has listened for as long as it takes to notice a master's silence.
+func TestFarewellOfOld(t *testing.T) {
+	leave := func(p *signedPair, wall time.Time) []byte {
+		p.from.Packet.Priority = 0
+		p.from.Sign(wall)
+		return p.from.Packet.AppendTo(nil, p.src, p.dst)
+	}
+	for _, tt := range []struct {
+		name        string
+		said, heard time.Duration // after epoch, when the router hears its first advertisement
+		want        Drop
+	}{
+		{name: "recorded before, replayed at once", said: -time.Second, want: DropReplayed},
+		{name: "recorded before, replayed in the second interval", said: -time.Second, heard: 2 * time.Second, want: DropReplayed},
+		{name: "a true one, of a clock that is behind, later", said: -time.Second, heard: 3 * time.Second},
+		{name: "a true one", said: time.Second / 2, heard: time.Second / 2},
+	} {
+		p := newSignedPair(func(c *Config) { c.HMAC = testHMAC(HMACEnforce, 1, 1) })
+		first, farewell := p.sign(epoch.Add(-2*time.Second)), leave(p, epoch.Add(tt.said))
+		if d := p.hear(epoch, first); d != 0 {
+			t.Fatalf("%s: the first advertisement: %s", tt.name, d)
+		}
+		if d := p.hear(epoch.Add(tt.heard), farewell); d != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, d, tt.want)
+		}
+	}
+}

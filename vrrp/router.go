@@ -170,7 +170,7 @@ func (r *Router) checkPath(h Header, p *Path) Drop {
 func (r *Router) checkSignature(wall time.Time, h Header, msg []byte, p *Packet) Drop {
 	switch {
 	case r.Config.HMAC.On():
-		return r.guard.check(&r.Config.HMAC, wall, r.sequenceOf(h), msg, p.Trailer)
+		return r.guard.check(&r.Config.HMAC, wall, r.sequenceOf(h), msg, p.Trailer, p.Priority == 0)
 	case p.Trailer != (Trailer{}):
 		return DropAuthTrailer
 	}

@@ -3,6 +3,7 @@
 package native
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -17,11 +18,27 @@ import (
 const metricsTable = "[metrics]\nlisten = \"127.0.0.1:9100\"\n"
 
 // TestReplayAfterRestart: a third machine has recorded what the master said, also its farewell, and repeats it without a pause while
-// the backup is restarted. The restarted backup refuses all of it, by name and in the metrics, and nothing moves.
+// the backup is restarted, or its election killed. The backup refuses all of it, by name and in the metrics, and nothing moves. Only an
+// election that was killed, and knows nothing, may take recorded advertisements for true ones until it has heard the master.
 func TestReplayAfterRestart(t *testing.T) {
-	for _, tt := range []struct{ name, more string }{
-		{"time", `time_window = "60s",`}, // the record is not too old: it is refused because it was heard before
-		{"monotonic", `anti_replay = "monotonic",`},
+	orderly := func(d *lab.Duo) { startAgain(*d, d.B) }
+	killed := func(d *lab.Duo) {
+		before, err := d.B.ElectionPid()
+		d.B.KillElection()
+		d.Eventually(10*time.Second, "director-b has another election process", func() error {
+			if now, again := d.B.ElectionPid(); again != nil || err == nil && now == before {
+				return errors.Join(errNotYet, again)
+			}
+			return nil
+		})
+	}
+	for _, tt := range []struct {
+		name, more string
+		restart    func(*lab.Duo)
+	}{
+		{"time", `time_window = "60s",`, orderly}, // the record is not too old: it is refused because it was heard before
+		{"monotonic", `anti_replay = "monotonic",`, orderly},
+		{"time, killed", `time_window = "60s",`, killed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := lab.NewDuo(t, lab.DuoSettings{Advert: floodedAdvert})
@@ -60,7 +77,7 @@ func TestReplayAfterRestart(t *testing.T) {
 					}
 				}
 			})
-			startAgain(d, d.B)
+			tt.restart(&d)
 			d.Eventually(20*time.Second, "director-b hears the master", func() error {
 				n, err := metric(d.B, "tandem_vrrp_adverts_received_total{")
 				if err == nil && n < 8 {

@@ -186,10 +186,20 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 			p.referred[id] = referral{r.Config, now}
 		}
 		delete(p.givenUp, id)
-		p.referOn(r.Config, now, now, s.Master)
+		p.referOn(r.Config, now, p.referFrom(&r.Config, now), s.Master)
 	default:
 		p.giveUpAlone(id, before, s)
 	}
+}
+
+// referFrom returns from when the addresses of a router are referred to a master that was heard now. An election that was killed knows no
+// sequence numbers, so the next one may take repeated advertisements for those of the master, at first. Two intervals later the master
+// itself was heard, and if its hardware address is another one, nothing is announced.
+func (p *Process) referFrom(c *vrrp.Config, now time.Time) time.Time {
+	if c.HMAC.On() && now.Sub(p.began) < time.Duration(c.DownCount())*c.AdvertInterval {
+		return now.Add(2 * c.AdvertInterval)
+	}
+	return now
 }
 
 // referOn refers the addresses of a router on each of their interfaces.

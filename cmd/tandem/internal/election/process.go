@@ -47,6 +47,7 @@ type Options struct {
 // A Process is the election. It runs a loop, an address reconciler and an announcer for each interface, and carries out the
 // director's orders. It belongs to one network namespace, that of the thread it runs on.
 type Process struct {
+	began   time.Time
 	conn    io.ReadWriteCloser
 	log     hclog.Logger
 	options Options
@@ -104,6 +105,7 @@ type Process struct {
 // NewProcess returns the election that takes its orders from conn. It closes conn when it ends.
 func NewProcess(conn io.ReadWriteCloser, o Options) *Process {
 	p := &Process{
+		began:        time.Now(),
 		conn:         conn,
 		log:          o.Log,
 		options:      o,
