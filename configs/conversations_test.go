@@ -96,8 +96,14 @@ func TestConversationsWithRealServers(t *testing.T) {
 		for _, how := range []string{"whole", "byte by byte"} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				got := ask(t, checks[check], replay(t, c, how == "byte by byte"))
-				if got = strings.Replace(got, "connection reset", "connection closed", 1); got != c.result {
-					t.Errorf("%q, want %q", got, c.result)
+				got = strings.Replace(got, "connection reset", "connection closed", 1)
+				want := c.result
+				if how == "byte by byte" { // what the server said before may come later
+					got, _, _ = strings.Cut(got, `: "`)
+					want, _, _ = strings.Cut(want, `: "`)
+				}
+				if got != want {
+					t.Errorf("%q, want %q", got, want)
 				}
 				passed[check] = passed[check] || strings.HasPrefix(got, "Passed")
 			})

@@ -82,10 +82,10 @@ func TestChecksOfNameAndMailServers(t *testing.T) {
 		{`type = "dns", port = 53, query = "mail.example.org", query_type = "A", over_tcp = true`,
 			"NOERROR with the expected record", "REFUSED, want NOERROR"},
 		{`type = "udp", port = 53, send = "` + rawQuery + `", expect = "` + rawAnswer + `"`,
-			"answered as expected", `answered, but without "\x04\n\x00\x02P" within 700ms`},
+			"answered as expected", `answered, but without "\x04\n\x00\x02P" within 700ms: "4 www example org"`},
 		{`type = "smtp", port = 25, hello = "lb1.example.org"`, "greeted", "greeting 550, want 220"},
 		{`type = "tcp", port = 25, expect = "220 mail.example.org ESMTP Exim"`,
-			"answered as expected", "connection closed before the expected answer"},
+			"answered as expected", `connection closed before the expected answer: "550 Administrative prohibition"`},
 	} {
 		for j, via := range []string{"server", "vip"} {
 			name := fmt.Sprintf("s%d-%s", i, via)

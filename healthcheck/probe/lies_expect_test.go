@@ -49,14 +49,16 @@ func TestLiesOfExpectedAnswers(t *testing.T) {
 					probetest.UntilGone(c)
 				}).Probe(ctx, &target)
 			}
-			without := fmt.Sprintf("answered, but without %q within 1s", text)
+			without := func(answer string) string {
+				return quoting(probetest.Fail(fmt.Sprintf("answered, but without %q within 1s", text)), []byte(answer)).Reason
+			}
 			lies := 0
 			for i, answer := range texts {
 				if strings.Contains(answer, text) || answer == "" {
 					continue
 				}
 				lies++
-				if err := judged(lie{typ.String(), fmt.Sprintf("%d: %q", i, answer), "", without}, ask(answer)); err != nil {
+				if err := judged(lie{typ.String(), fmt.Sprintf("%d: %q", i, answer), "", without(answer)}, ask(answer)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -64,7 +66,7 @@ func TestLiesOfExpectedAnswers(t *testing.T) {
 				t.Errorf("%d lies", lies)
 			}
 			for at := 1; at < len(text); at++ {
-				pieces := map[healthcheck.Type]string{healthcheck.UDP: without}[typ]
+				pieces := map[healthcheck.Type]string{healthcheck.UDP: without(text[at:])}[typ]
 				if err := judged(lie{typ.String(), fmt.Sprintf("in pieces of %d", at), "", pieces}, ask(text[:at], text[at:])); err != nil {
 					t.Error(err)
 				}
@@ -83,8 +85,8 @@ func TestWordsBeforeTheTimeout(t *testing.T) {
 		send, expect, says string
 		want               string
 	}{
-		{healthcheck.TCP, "PING\r\n", "+PONG", "-ERR\r\n", `answered, but without "+PONG" within 300ms`},
-		{healthcheck.UDP, "hello", "HELLO", "hello", `answered, but without "HELLO" within 300ms`},
+		{healthcheck.TCP, "PING\r\n", "+PONG", "-ERR\r\n", `answered, but without "+PONG" within 300ms: "-ERR"`},
+		{healthcheck.UDP, "hello", "HELLO", "hello", `answered, but without "HELLO" within 300ms: "hello"`},
 		{healthcheck.Agent, "state\n", "", "7", "timeout after 300ms while reading the agent's line"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -76,7 +76,7 @@ func TestSteps(t *testing.T) {
 		{"the first step is refused", login, true, []turn{{"AUTH a b\r\n", []string{"-ERR no\r\n"}}},
 			probetest.Fail(`step 1: the answer contains "-ERR"`)},
 		{"the second is answered otherwise", login, true, []turn{{"AUTH a b\r\n", []string{"+OK\r\n"}}, {"INFO\r\n", []string{"role:slave\r\n"}}},
-			probetest.Fail(`step 2: answered, but without a match of "role:(master|primary)\\r\\n" within 1s`)},
+			probetest.Fail(`step 2: answered, but without a match of "role:(master|primary)\\r\\n" within 1s: "role:slave"`)},
 		{"the second is not answered, and the connection ends", login, false, []turn{{"AUTH a b\r\n", []string{"+OK\r\n"}}, {"INFO\r\n", nil}},
 			probetest.Fail("step 2: connection closed before the expected answer")},
 		{"the last answers of two steps come at once, and the server hangs up", login[:2], false,
@@ -198,7 +198,7 @@ func TestLiesAboutSteps(t *testing.T) {
 				continue
 			}
 			lies++
-			want := fmt.Sprintf("step 1: answered, but without %q within 1s", first)
+			want := quoting(probetest.Fail(fmt.Sprintf("step 1: answered, but without %q within 1s", first)), []byte(a)).Reason
 			if err := judged(lie{"step 1", fmt.Sprint(i), "", want}, ask(a, second)); err != nil {
 				t.Error(err)
 			}
@@ -210,7 +210,7 @@ func TestLiesAboutSteps(t *testing.T) {
 				continue
 			}
 			lies++
-			want := fmt.Sprintf("step 2: answered, but without a match of %q within 1s", steps[1].Matches)
+			want := quoting(probetest.Fail(fmt.Sprintf("step 2: answered, but without a match of %q within 1s", steps[1].Matches)), []byte(b)).Reason
 			if err := judged(lie{"step 2", fmt.Sprint(i), "", want}, ask(first, b)); err != nil {
 				t.Error(err)
 			}
@@ -343,7 +343,7 @@ func TestServersThatHangUpFirst(t *testing.T) {
 		probetest.UntilGone(c)
 	})
 	target := probetest.Target(healthcheck.TCP, addr, 10*time.Second, func(c *healthcheck.Config) { c.Steps = []healthcheck.Step{{Expect: "bye"}} })
-	if got, _ := probeOnce(target); got != probetest.Fail("connection closed before the expected answer") {
+	if got, _ := probeOnce(target); got != probetest.Fail(`connection closed before the expected answer: "hello"`) {
 		t.Errorf("%+v", got)
 	}
 	close(over)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/socket"
+	"github.com/tandem-lvs/tandem/healthcheck/probe/internal/words"
 )
 
 const (
@@ -35,6 +36,14 @@ const waitingForExpected = "waiting for the expected answer"
 // otherwise returns the result of a server that has answered, but not as expected, when the probe's time is over.
 func otherwise(wanted string, timeout time.Duration) healthcheck.Result {
 	return healthcheck.Fail(healthcheck.Unexpected, fmt.Sprintf("answered, but without %s within %s", wanted, timeout))
+}
+
+// quoting adds the first line that a server has said to the reason why it failed: a database says there why it lets nobody in.
+func quoting(res healthcheck.Result, said []byte) healthcheck.Result {
+	if line := words.Line(said); line != "" && res.Outcome == healthcheck.Failed {
+		res.Reason += fmt.Sprintf(": %q", line)
+	}
+	return res
 }
 
 // forbidden returns the result of a server that has sent what it must not send.
@@ -104,6 +113,10 @@ type dialogue struct {
 
 // take takes a step. It returns no result if the conversation can go on.
 func (d *dialogue) take(ctx context.Context, step *healthcheck.Step, t *healthcheck.Target) healthcheck.Result {
+	before := len(d.in) // what had come before this step asked is no answer to it
+	if step.Send == "" {
+		before = 0
+	}
 	res, unsent := say(ctx, d.conn, t, step.Send)
 	if unsent != nil && d.unsent == nil {
 		d.unsent = unsent
@@ -130,9 +143,9 @@ func (d *dialogue) take(ctx context.Context, step *healthcheck.Step, t *healthch
 		case !d.heard:
 			return socket.HungUp(ctx, socket.First(d.unsent, err), t, socket.BeforeResponse, waitingForExpected)
 		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != context.Canceled:
-			return otherwise(want.String(), t.Config.Timeout)
+			return quoting(otherwise(want.String(), t.Config.Timeout), d.in[before:])
 		default:
-			return socket.HungUp(ctx, err, t, "before the expected answer", waitingForExpected)
+			return quoting(socket.HungUp(ctx, err, t, "before the expected answer", waitingForExpected), d.in[before:])
 		}
 		err = d.read()
 	}

@@ -51,7 +51,7 @@ func TestSendAndExpect(t *testing.T) {
 		{"answers without what it must not", stats, probetest.Hear("STAT pid 1\r\nEND\r\nERROR\r\n"), healthcheck.Pass(asExpected)},
 		{"greets by itself", func(c *healthcheck.Config) { c.Expect = "SSH-2.0" }, func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") }, healthcheck.Pass(asExpected)},
 		{"takes what is sent", func(c *healthcheck.Config) { c.Send = "hello" }, probetest.UntilGone[*net.TCPConn], healthcheck.Pass("connected")},
-		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), probetest.Fail("connection closed before the expected answer")},
+		{"answers otherwise and hangs up", redis, probetest.Hear("-ERR\r\n"), probetest.Fail(`connection closed before the expected answer: "-ERR"`)},
 		{"hangs up", redis, probetest.Hear(""), probetest.Fail("connection closed before a response")},
 		{"never stops", redis, func(c *net.TCPConn) {
 			for {

@@ -23,27 +23,27 @@ func sendDatagram(ctx context.Context, conn net.Conn, t *healthcheck.Target) hea
 		return socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
 	}
 	buf := make([]byte, maxAnswer)
-	heard := false
+	var heard []byte // the latest
 	for {
 		n, err := conn.Read(buf)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) && t.Config.Expect == "" && ctx.Err() != context.Canceled:
-			if !heard && via.Unresolved(t) {
+			if heard == nil && via.Unresolved(t) {
 				// The kernel stops trying later than most checks, and then still has the datagram.
 				return healthcheck.FailSilently(healthcheck.Unreachable, via.NoNeighbour)
 			}
 			return healthcheck.Pass("no refusal within " + t.Config.Timeout.String())
-		case errors.Is(err, os.ErrDeadlineExceeded) && heard && ctx.Err() != context.Canceled:
-			return otherwise(strconv.Quote(t.Config.Expect), t.Config.Timeout)
+		case errors.Is(err, os.ErrDeadlineExceeded) && heard != nil && ctx.Err() != context.Canceled:
+			return quoting(otherwise(strconv.Quote(t.Config.Expect), t.Config.Timeout), heard)
 		case err != nil: // most of these errors come from ICMP
 			res := socket.ExplainSilence(ctx, err, t.Config.Timeout, waitingForExpected)
-			res.Silent = res.Silent && !heard
+			res.Silent = res.Silent && heard == nil
 			return res
 		case t.Config.Forbid != "" && bytes.Contains(buf[:n], []byte(t.Config.Forbid)):
 			return forbidden(t.Config.Forbid)
 		case bytes.Contains(buf[:n], []byte(t.Config.Expect)):
 			return healthcheck.Pass(asExpected)
 		}
-		heard = true
+		heard = buf[:n]
 	}
 }

@@ -22,9 +22,9 @@ func mariadb(s *stage) {
 		s.eventually(s.first, "mariadb", "--no-defaults", "--socket="+socket, "--user=root", "--execute="+text)
 	}
 
-	s.judge("no user may come from the director's network", "mysql", "unhealthy", "step 1: "+hungUp)
+	s.judge("no user may come from the director's network", "mysql", "unhealthy", "step 1: "+hungUp+"is not allowed to connect")
 	sql("CREATE USER other@'192.0.2.%'")
-	s.judge("the user does not exist", "mysql", "unhealthy", "step 2: "+hungUp)
+	s.judge("the user does not exist", "mysql", "unhealthy", "step 2: "+hungUp+"Access denied for user")
 	// As checks.toml has it.
 	sql("CREATE USER tandem@'192.0.2.%' IDENTIFIED WITH mysql_native_password")
 	s.judge("up", "mysql", "healthy", answered)
@@ -35,14 +35,14 @@ func mariadb(s *stage) {
 	}
 	s.judge("20 checks later, max_connect_errors = 3", "mysql", "healthy", answered)
 	s.connections(5, s.director, firstAddress+":3306", "no login", "")()
-	s.judge("refuses the director, for 5 clients there did not log in", "mysql", "unhealthy", "step 1: "+hungUp)
+	s.judge("refuses the director, for 5 clients there did not log in", "mysql", "unhealthy", "step 1: "+hungUp+"is blocked because of many connection errors")
 	sql("FLUSH HOSTS")
 	sql("ALTER USER tandem@'192.0.2.%' IDENTIFIED BY 'secret'")
-	s.judge("the user has a password", "mysql", "unhealthy", "step 2: "+hungUp)
+	s.judge("the user has a password", "mysql", "unhealthy", "step 2: "+hungUp+"Access denied for user")
 	sql("ALTER USER tandem@'192.0.2.%' IDENTIFIED BY ''")
 	hangUp := s.connections(10, s.second, firstAddress+":3306", "", "")
 	sql("SET GLOBAL max_connections = 10")
-	s.judge("has as many clients as it may have", "mysql", "unhealthy", "step 2: "+hungUp)
+	s.judge("has as many clients as it may have", "mysql", "unhealthy", "step 2: "+hungUp+"Too many connections")
 	hangUp()
 	sql("SET GLOBAL read_only = 1")
 	s.judge("read-only", "mysql", "healthy", answered)
@@ -131,7 +131,7 @@ func postgresql(s *stage) {
 	s.judge("up, the user has no password", check, "healthy", answered)
 	rule := func(text string) { pg.admit(text); pg.reload() }
 	rule("reject")
-	s.judge("pg_hba.conf rejects the director", check, "unhealthy", hungUp)
+	s.judge("pg_hba.conf rejects the director", check, "unhealthy", hungUp+"pg_hba.conf rejects connection")
 	rule("trust")
 	s.judge("up", check, "healthy", answered)
 	s.judgeOwn("primary", primary, "healthy", answered)
@@ -140,7 +140,7 @@ func postgresql(s *stage) {
 	rule("scram-sha-256")
 	const login = "\x00\x00\x00\x27\x00\x03\x00\x00user\x00tandem\x00database\x00postgres\x00\x00"
 	hangUp := s.connections(4, s.second, firstAddress+":5432", login, "R")
-	s.judge("has as many clients as it may have", check, "unhealthy", hungUp)
+	s.judge("has as many clients as it may have", check, "unhealthy", hungUp+"too many clients already")
 	hangUp()
 	rule("trust")
 	s.judge("has a place again", check, "healthy", answered)
@@ -155,17 +155,17 @@ func postgresql(s *stage) {
 		}
 		return nil
 	})
-	s.judge("shuts down, and waits for a client", check, "unhealthy", hungUp)
+	s.judge("shuts down, and waits for a client", check, "unhealthy", hungUp+"the database system is shutting down")
 	session.Stop()
 	p.Wait(settling)
 	s.judge("has shut down", check, "unhealthy", "connection refused")
 
 	pg.must(os.WriteFile(filepath.Join(pg.data, "standby.signal"), nil, 0o644))
 	p = pg.serve(firstAddress, "restore_command='sleep 600'")
-	s.judge("starts", check, "unhealthy", hungUp)
+	s.judge("starts", check, "unhealthy", hungUp+"the database system is starting up")
 	p.Stop()
 	p = pg.serve(firstAddress, "hot_standby=off")
-	s.judge("standby that serves no clients", check, "unhealthy", hungUp)
+	s.judge("standby that serves no clients", check, "unhealthy", hungUp+"the database system is not accepting connections")
 	p.Stop()
 	p = pg.serve(firstAddress)
 	s.judge("standby", check, "healthy", answered)

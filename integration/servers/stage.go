@@ -202,13 +202,20 @@ const (
 		"(a RADIUS server does not answer if it does not know the client, or if the secret is wrong)"
 )
 
-// hangsUp matches the reasons of a server that ends a connection. If it has not read all of the question, the end may be a reset, and
-// may come before what it has said.
-var hangsUp = regexp.MustCompile(`connection (closed|reset) before (a response|the expected answer)$`)
+// hangsUp matches the reasons of a server that ends a connection, with what it has said before. If it has not read all of the question,
+// the end may be a reset, and may come before what it has said.
+var hangsUp = regexp.MustCompile(`^(step \d+: )?connection (closed|reset) before (a response|the expected answer)(: ".*")?$`)
 
-// same reports whether a reason is the wanted one.
+// same reports whether a reason is the wanted one, whatever the server said. But if something follows hungUp in the wanted reason, the
+// server said that.
 func same(got, want string) bool {
-	return got == want || strings.HasSuffix(want, hungUp) && hangsUp.ReplaceAllString(got, hungUp) == want
+	step, says, ends := strings.Cut(want, hungUp)
+	m := hangsUp.FindStringSubmatch(got)
+	if !ends || m == nil {
+		return got == want || strings.HasPrefix(got, want+`: "`)
+	}
+	lost := m[4] == "" && (m[2] == "reset" || m[3] == "a response")
+	return m[1] == step && (lost || strings.Contains(m[4], says))
 }
 
 // connections opens connections from a machine to an address, and returns how to close them. Each says a text first, and waits for the
