@@ -44,7 +44,8 @@ func main() {
 	fmt.Printf(`
 A is the master, B the backup. Each fault lasts %s. The advertisement interval is %s. The carrier stays up. "witness" includes
 witness_release = "%s". The client is a machine of the LAN, and the witness too. It asks every millisecond. Each director answers by
-itself, so this client does not notice that there are two holders. A cell has two figures: in the fault / after it.
+itself, so this client does not notice that there are two holders. A cell has two figures: in the fault / after it. "not over": no answer
+until the end of the measurement.
 
 | fault | protection | | two holders | no holder | transitions | longest time without an answer |
 |---|---|---|---:|---:|---:|---:|
