@@ -23,6 +23,8 @@
 #                 second cost the election process, and keepalived (make hmac FLOOD=5s)
 # make hooks      a pair with Debian's HAProxy: HAProxy is killed, and keepalived does the same beside it. Then 500 transitions while
 #                 hooks hang, fail, fork and print (make hooks HOOKS='-only soak -transitions 100')
+# make masters    the network between two directors breaks in each way, with tandem and with keepalived: how long both have the VIP, how
+#                 long nobody has it, and what a client sees, as a table (make masters MASTERS='-only heartbeat')
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
 # make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
 #                 (make previous PREVIOUS=REVISION)
@@ -143,6 +145,10 @@ servers:
 .PHONY: hooks
 hooks:
 	go run ./integration/hooks $(HOOKS)
+
+.PHONY: masters
+masters:
+	go run ./integration/masters $(MASTERS)
 
 .PHONY: matrix
 matrix:
