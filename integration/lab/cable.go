@@ -3,7 +3,9 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -75,4 +77,33 @@ func (h *Host) Impair(netem ...string) {
 		}
 		return nil
 	})
+}
+
+// Cable plugs a cable into both hosts, with no switch between them, and returns the hardware address of the other end. The interface
+// has this name at both ends, and no address.
+func (h *Host) Cable(other *Host, ifi string) (mac string) {
+	h.lab.t.Helper()
+	err := errors.Join(h.Do(func() error { return plug(ifi, 0, other, ifi) }), other.Do(func() error {
+		end, err := net.InterfaceByName(ifi)
+		if err == nil {
+			mac = end.HardwareAddr.String()
+		}
+		return errors.Join(err, setUp(ifi))
+	}))
+	if err != nil {
+		h.lab.t.Fatalf("cable from %s to %s: %v", h.Name, other.Name, err)
+	}
+	return mac
+}
+
+// plug adds a cable from the namespace of this thread to a host, and brings this end up. master is the index of this end's bridge;
+// 0: none.
+func plug(end string, master int, other *Host, ifi string) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MasterIndex = end, master
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: ifi, PeerNamespace: netlink.NsFd(int(other.ns))}
+	if err := netlink.LinkAdd(pair); err != nil {
+		return fmt.Errorf("add cable %s: %w", end, err)
+	}
+	return setUp(end)
 }

@@ -71,13 +71,7 @@ func (h *Host) Join(sw string, addrs ...string) string {
 	ifi := "eth" + strconv.Itoa(len(h.cables))
 	c := cable{sw: sw, port: h.Name + "-" + strconv.Itoa(len(h.cables))}
 	err := h.lab.inSwitch(sw, func(br *netlink.Bridge) error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.MasterIndex = c.port, br.Index
-		pair := &netlink.Veth{LinkAttrs: attrs, PeerName: ifi, PeerNamespace: netlink.NsFd(int(h.ns))}
-		if err := netlink.LinkAdd(pair); err != nil {
-			return fmt.Errorf("add cable %s: %w", c.port, err)
-		}
-		return setUp(c.port)
+		return plug(c.port, br.Index, h, ifi)
 	})
 	if err == nil {
 		err = inNamespace(h.ns, func() error {
@@ -92,28 +86,6 @@ func (h *Host) Join(sw string, addrs ...string) string {
 	}
 	h.cables = append(h.cables, c)
 	return ifi
-}
-
-// Cable plugs a cable into both hosts, with no switch between them, and returns the hardware address of the other end. The interface
-// has this name at both ends, and no address.
-func (h *Host) Cable(other *Host, ifi string) (mac string) {
-	h.lab.t.Helper()
-	err := errors.Join(h.Do(func() error {
-		attrs := netlink.NewLinkAttrs()
-		attrs.Name = ifi
-		pair := &netlink.Veth{LinkAttrs: attrs, PeerName: ifi, PeerNamespace: netlink.NsFd(int(other.ns))}
-		return errors.Join(netlink.LinkAdd(pair), setUp(ifi))
-	}), other.Do(func() error {
-		end, err := net.InterfaceByName(ifi)
-		if err == nil {
-			mac = end.HardwareAddr.String()
-		}
-		return errors.Join(err, setUp(ifi))
-	}))
-	if err != nil {
-		h.lab.t.Fatalf("cable from %s to %s: %v", h.Name, other.Name, err)
-	}
-	return mac
 }
 
 // inSwitch runs f in the switch's namespace. It makes the switch first if it is new.
