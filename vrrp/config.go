@@ -137,10 +137,13 @@ func (c *Config) DownCount() int {
 	return int(c.DownAdverts)
 }
 
+// Silence returns how long DownCount advertisements take.
+func (c *Config) Silence() time.Duration { return time.Duration(c.DownCount()) * c.AdvertInterval }
+
 // DownTime returns the Active_Down_Interval of the router at a priority, if the master has the same advertisement interval
 // (RFC 9568, section 6.1).
 func (c *Config) DownTime(priority uint8) time.Duration {
-	return time.Duration(c.DownCount())*c.AdvertInterval + Skew(priority, c.AdvertInterval)
+	return c.Silence() + Skew(priority, c.AdvertInterval)
 }
 
 // LinkFault returns why the router cannot take part on its Interface. If it can, LinkFault returns the zero Cause.

@@ -40,14 +40,13 @@ type guard struct {
 	heard   []Sequence
 	began   time.Time     // when the first signed advertisement arrived
 	delay   time.Duration // the longest time by which one path may be behind another one
-	lag     uint64        // the same, as a difference of sequences
 	skew    time.Duration // of the clock of the last sender whose time was looked at, against ours
 }
 
 // configure sets the keys. The sequences stay. A key without its secret signs nothing and accepts nothing. delay is the longest
 // time by which one path may be behind another one.
 func (g *guard) configure(c HMAC, delay time.Duration) {
-	g.signers, g.active, g.delay, g.lag = nil, nil, delay, uint64(delay)<<16/uint64(time.Second)<<16
+	g.signers, g.active, g.delay = nil, nil, delay
 	for _, k := range c.Keys {
 		if k.Secret.Len() < MinSecret {
 			continue
@@ -125,8 +124,9 @@ func (g *guard) check(c *HMAC, wall time.Time, from Sequence, msg []byte, t Trai
 // behind reports whether another path has brought a much newer sequence of the same sender. Otherwise, what was recorded on one
 // path could be replayed on another one that is silent.
 func (g *guard) behind(c *HMAC, wall time.Time, from Sequence) bool {
+	lag := uint64(g.delay) << 16 / uint64(time.Second) << 16
 	for i, h := range g.heard {
-		if h.Sender == from.Sender && h.Path != from.Path && newer(h.Sequence, from.Sequence+g.lag) && !g.obsolete(c, wall, i) {
+		if h.Sender == from.Sender && h.Path != from.Path && newer(h.Sequence, from.Sequence+lag) && !g.obsolete(c, wall, i) {
 			return true
 		}
 	}

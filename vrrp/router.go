@@ -35,7 +35,7 @@ func (r *Router) SetConfig(c Config) {
 	r.Config = c
 	r.diagnosis = diagnosis{contest: r.diagnosis.contest}
 	r.Packet = Packet{Version: c.Version, VRID: c.VRID, Interval: c.AdvertInterval, Auth: textAuth(c.Password), Checksum: c.Checksum}
-	r.guard.configure(c.HMAC, time.Duration(c.DownCount())*c.AdvertInterval)
+	r.guard.configure(c.HMAC, c.Silence())
 	r.vips = make(map[netip.Addr]bool, len(c.VIPs))
 	for _, vip := range c.VIPs {
 		r.Packet.VIPs = append(r.Packet.VIPs, vip.Addr())

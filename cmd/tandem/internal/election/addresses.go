@@ -196,7 +196,7 @@ func (p *Process) refer(id message.RouterID, before, s vrrp.Status) {
 // sequence numbers, so the next one may take repeated advertisements for those of the master, at first. Two intervals later the master
 // itself was heard, and if its hardware address is another one, nothing is announced.
 func (p *Process) referFrom(c *vrrp.Config, now time.Time) time.Time {
-	if c.HMAC.On() && now.Sub(p.began) < time.Duration(c.DownCount())*c.AdvertInterval {
+	if c.HMAC.On() && now.Sub(p.began) < c.Silence() {
 		return now.Add(2 * c.AdvertInterval)
 	}
 	return now
