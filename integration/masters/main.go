@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,23 +64,9 @@ type done struct {
 
 // table measures the rows that match, prints them in order, and reports whether all is as promised.
 func table(match *regexp.Regexp, verbose bool) bool {
-	var results []chan done
-	slots := make(chan struct{}, atOnce)
-	for _, r := range rows() {
-		if !match.MatchString(r.String()) {
-			continue
-		}
-		one := make(chan done, 1)
-		results = append(results, one)
-		go func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			one <- r.try(verbose)
-		}()
-	}
+	chosen := slices.DeleteFunc(rows(), func(r row) bool { return !match.MatchString(r.String()) })
 	ok := true
-	for _, one := range results {
-		is := <-one
+	for is := range lab.InOrder(atOnce, chosen, func(r row) done { return r.try(verbose) }) {
 		fmt.Println(is.line)
 		if is.reason != "" {
 			ok = false

@@ -7,9 +7,9 @@ package main
 import (
 	"flag"
 	"fmt"
-	"iter"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,8 +73,9 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Printf("Each verdict was the same %d times in a row.\n\n%s\n", repeats, head)
+	chosen := slices.DeleteFunc(slices.Clone(scenes), func(s scene) bool { return !names.MatchString(s.name) })
 	ok := true
-	for text := range playAll(names) {
+	for text := range lab.InOrder(atOnce, chosen, scene.report) {
 		fmt.Print(text.rows)
 		if *verbose || text.reason != "" {
 			fmt.Fprint(os.Stderr, text.logs)
@@ -93,31 +94,6 @@ const atOnce = 3
 type report struct {
 	rows, logs string
 	reason     string // of its failure
-}
-
-// playAll plays the scenes whose names match, and returns their reports in order.
-func playAll(names *regexp.Regexp) iter.Seq[report] {
-	places := make(chan struct{}, atOnce)
-	var all []chan report
-	for _, s := range scenes {
-		if !names.MatchString(s.name) {
-			continue
-		}
-		done := make(chan report, 1)
-		all = append(all, done)
-		go func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			done <- s.report()
-		}()
-	}
-	return func(yield func(report) bool) {
-		for _, done := range all {
-			if !yield(<-done) {
-				return
-			}
-		}
-	}
 }
 
 // report plays a scene.
