@@ -76,6 +76,14 @@ func awaitPeer(p *lab.Pair, d *lab.Director) {
 	})
 }
 
+// planIsEmpty checks that the director has its file in force.
+func planIsEmpty(t *testing.T, d *lab.Director) {
+	t.Helper()
+	if out := tandem(t, d, "plan"); !strings.Contains(out, "a reload changes nothing") {
+		t.Errorf("%s: %s", d.Name, out)
+	}
+}
+
 // TestApplyOnThePair: one command plans on both directors, applies on the backup, waits, and applies on the master; clients notice
 // nothing. A configuration with which the backup is not well is rolled back, and the master never gets it. If the backup loses its
 // power in the middle, the master goes back at once, and the backup when it is up again.
@@ -107,9 +115,7 @@ func TestApplyOnThePair(t *testing.T) {
 		t.Error(err)
 	}
 	for _, d := range []*lab.Director{p.A, p.B} {
-		if out := tandem(t, d, "plan"); !strings.Contains(out, "a reload changes nothing") {
-			t.Errorf("%s: %s", d.Name, out)
-		}
+		planIsEmpty(t, d)
 	}
 
 	configure(52, 5) // the other director does not hear the master any more
