@@ -20,6 +20,9 @@ const (
 	// offerMargin is added to the time that a backup needs to answer an offer. The backup's timer, its advertisement and our
 	// own wake-up may all be late.
 	offerMargin = 50 * time.Millisecond
+	// maxPlacing is how long the first advertisement of a successor with a virtual MAC address waits at most until the VIPs are
+	// on the interface. A fifth of the interval is the other limit.
+	maxPlacing = 20 * time.Millisecond
 )
 
 // OfferTime returns how long a master offers its place. If no successor is heard in this time, there is no backup that takes
@@ -27,6 +30,22 @@ const (
 func (c *Config) OfferTime() time.Duration {
 	// In version 2 the skew time is that of an interval of 1 s, the shortest interval of that version.
 	return c.DownTime(priorityStandby) + max(offerMargin, c.AdvertInterval/10)
+}
+
+// placesFirst reports whether a new master advertises only when the VIPs are on its interface: if it has a virtual MAC address,
+// and the master that it replaces still serves. The advertisement makes the switches send the packets for the VIPs to this port.
+// Until then the other master answers.
+func (m *Machine) placesFirst() bool {
+	return m.state == Backup && !m.holding && m.cfg.VirtualMAC && len(m.cfg.VIPs)+len(m.cfg.ExcludedVIPs) > 0 &&
+		(m.zero.IsValid() || m.lower.source.IsValid())
+}
+
+// placed sends the first advertisement of a new master that has waited for its VIPs.
+func (m *Machine) placed(now time.Time) {
+	if m.placing {
+		m.advertise(m.Priority())
+		m.deadline = now.Add(m.cfg.AdvertInterval)
+	}
 }
 
 // MaxLinger returns how long a router with this configuration keeps the VIPs at most after it heard a successor's

@@ -35,6 +35,8 @@ const (
 	EventJoin // join
 	// EventAnnounced: another machine was heard to announce every VIP, since this router heard its Successor.
 	EventAnnounced // announced
+	// EventPlaced: all VIPs are on the interface now.
+	EventPlaced // placed
 	// EventConfig: the configuration has changed to Config, with the same VRID.
 	EventConfig // config
 )
@@ -116,6 +118,7 @@ type Machine struct {
 	state   State
 	holding bool
 	ready   bool // a member of a sync group waits for its decision
+	placing bool // a new master has not advertised: it waits for EventPlaced until its deadline
 	listens bool // a master that stood still has removed the VIPs, and waits for the advertisement of a possible successor
 	source  netip.Addr
 	master  netip.Addr
@@ -269,6 +272,8 @@ func (m *Machine) Step(now time.Time, ev Event) []Action {
 		m.join(now, ev.To, *ev.Cause)
 	case EventAnnounced:
 		m.heardAnnouncement(now)
+	case EventPlaced:
+		m.placed(now)
 	case EventConfig:
 		m.configure(now, *ev.Config)
 	}
@@ -324,23 +329,6 @@ func (m *Machine) resume(now time.Time, source netip.Addr) {
 	m.lead(now, Cause{Kind: CauseResumed})
 }
 
-// lead makes this router master. It advertises before anything else: until other routers hear the advertisement, they may
-// become master as well.
-func (m *Machine) lead(now time.Time, cause Cause) {
-	m.advertise(m.priorityAs(Master))
-	m.deadline = now.Add(m.cfg.AdvertInterval)
-	m.endLinger()
-	m.offer, m.ready, m.listens = offer{}, false, false
-	former := m.master
-	m.master, m.holding, m.alone = m.source, true, m.isUnfit()
-	if m.state == Master {
-		m.remark(cause)
-	} else {
-		m.predecessor = former
-		m.transition(now, Master, cause)
-	}
-}
-
 func (m *Machine) configure(now time.Time, c Config) {
 	if now.Before(m.earliest) {
 		m.earliest = m.earliest.Add(c.StartupDelay - m.cfg.StartupDelay)
@@ -369,12 +357,13 @@ func (m *Machine) idle() {
 }
 
 func (m *Machine) advertise(priority uint8) {
+	m.placing = false
 	m.actions = append(m.actions, Action{Kind: ActionAdvertise, Priority: priority})
 }
 
 func (m *Machine) transition(now time.Time, to State, cause Cause) {
 	m.actions = append(m.actions, Action{Kind: ActionTransition, From: m.state, To: to, Cause: cause})
-	m.state, m.since, m.listens, m.back, m.claim, m.held = to, now, false, false, 0, rival{}
+	m.state, m.since, m.listens, m.placing, m.back, m.claim, m.held = to, now, false, false, false, 0, rival{}
 	m.alone = m.alone && to == Master
 	m.resetPaths(now)
 	m.setCause(cause)

@@ -39,12 +39,13 @@ func _() {
 	_ = x[EventStandby-8]
 	_ = x[EventJoin-9]
 	_ = x[EventAnnounced-10]
-	_ = x[EventConfig-11]
+	_ = x[EventPlaced-11]
+	_ = x[EventConfig-12]
 }
 
-const _EventKind_name = "upresumefaultstoptimeradverttrackingstandbyjoinannouncedconfig"
+const _EventKind_name = "upresumefaultstoptimeradverttrackingstandbyjoinannouncedplacedconfig"
 
-var _EventKind_index = [...]uint8{0, 2, 8, 13, 17, 22, 28, 36, 43, 47, 56, 62}
+var _EventKind_index = [...]uint8{0, 2, 8, 13, 17, 22, 28, 36, 43, 47, 56, 62, 68}
 
 func (i EventKind) String() string {
 	idx := int(i) - 1

@@ -15,6 +15,29 @@ func (m *Machine) stallIntervals() int { return m.cfg.DownCount() - 1 }
 // few routers that advertise by mistake are answered at once. A flood of forged packets must not cause a flood of answers.
 const answersPerInterval = 10
 
+// lead makes this router master. It advertises before anything else: until other routers hear the advertisement, they may
+// become master as well. See placesFirst for the exception.
+func (m *Machine) lead(now time.Time, cause Cause) {
+	placing := m.placesFirst()
+	if placing {
+		m.deadline = now.Add(min(maxPlacing, m.cfg.AdvertInterval/5))
+	} else {
+		m.advertise(m.priorityAs(Master))
+		m.deadline = now.Add(m.cfg.AdvertInterval)
+	}
+	m.endLinger()
+	m.offer, m.ready, m.listens = offer{}, false, false
+	former := m.master
+	m.master, m.holding, m.alone = m.source, true, m.isUnfit()
+	if m.state == Master {
+		m.remark(cause)
+	} else {
+		m.predecessor = former
+		m.transition(now, Master, cause)
+	}
+	m.placing = placing
+}
+
 func (m *Machine) timer(now time.Time) {
 	if m.lingering() && !now.Before(m.linger) {
 		m.release(m.lingered())

@@ -47,6 +47,8 @@ func (p *transcript) configure(c *Config, args string) {
 			for i := 1; i < p.number(value); i++ {
 				c.Heartbeat = append(c.Heartbeat, Path{Interface: fmt.Sprintf("eth%d", i)})
 			}
+		case "virtual_mac":
+			c.VirtualMAC = true
 		case "hmac":
 			c.HMAC = p.hmac(value)
 		default:

@@ -149,6 +149,8 @@ func (p *transcript) command(line string) {
 		p.setWay(a, args)
 	case "paths":
 		p.describePaths(a)
+	case "placed":
+		p.step(a, Event{Kind: EventPlaced})
 	case "slow":
 		a.slow = p.duration(args)
 	case "freeze":

@@ -35,8 +35,16 @@ func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 	for _, ipv6 := range []bool{false, true} {
 		ns := newSegment(t)
 		var placed []time.Time
-		k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func([]netip.Prefix) {
+		var counts, all []int // how many were placed so far; the same when all were
+		k := New("eth0", Options{Log: hclog.NewNullLogger(), Placed: func(added []netip.Prefix) {
 			placed = append(placed, time.Now())
+			counts = append(counts, len(added))
+		}, AllPlaced: func() {
+			sum := 0
+			for _, n := range counts {
+				sum += n
+			}
+			all = append(all, sum)
 		}})
 		k.Set(Resources{}, manyVIPs(many, ipv6))
 		stalled, start := nstest.WatchStalls(t), time.Now()
@@ -47,12 +55,21 @@ func TestReconcilerPlacesAThousandAtOnce(t *testing.T) {
 		if got := len(onDevice(t, ns, "eth0")); got != many {
 			t.Fatalf("%d addresses on the interface, want %d", got, many)
 		}
+		if err := checkOnce(ns, k); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(all, []int{many}) || len(counts) < 2 {
+			t.Errorf("AllPlaced was called after %v addresses, want once after %d; Placed had %v", all, many, counts)
+		}
 		k.Set(Resources{}, Resources{})
 		start = time.Now()
 		if err := checkOnce(ns, k); err != nil {
 			t.Fatal(err)
 		}
 		off, stall := time.Since(start), stalled()
+		if len(all) != 1 {
+			t.Error("AllPlaced was called when nothing was wanted")
+		}
 		t.Logf("IPv6 %v: %d addresses on in %v, the first to be announced after %v; off in %v",
 			ipv6, many, took, first, off)
 		if got := onDevice(t, ns, "eth0"); len(got) != 0 {

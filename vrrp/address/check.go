@@ -109,6 +109,9 @@ func (rc *Reconciler) addAddresses(kern *kernel, dev netlink.Link, present []net
 			rc.held[p] = struct{}{}
 		}
 	}
+	if len(found)+total > 0 && failures.first == nil {
+		rc.all()
+	}
 	if total > 0 {
 		rc.log.Info("virtual addresses added", "count", total)
 	}

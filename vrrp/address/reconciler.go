@@ -37,6 +37,9 @@ type Options struct {
 	// there before, then those that Run has just added, a few at a time, in the order in which they are wanted. Run's
 	// goroutine calls it. It must not block. It may be nil.
 	Placed func(added []netip.Prefix)
+	// AllPlaced is called after the last call of Placed of those that follow a change, when every wanted address is on the
+	// interface. Run's goroutine calls it. It must not block. It may be nil.
+	AllPlaced func()
 	// Repaired is called after Repairs has changed. Run's goroutine calls it. It must not block. It may be nil.
 	Repaired func()
 	// MAC makes the interface a macvlan with a virtual MAC address, which the Reconciler makes and deletes. The interface
@@ -66,6 +69,7 @@ type Reconciler struct {
 	mac    vrrp.VirtualMAC
 	log    hclog.Logger
 	placed func([]netip.Prefix)
+	all    func()
 	mended func()
 	wake   chan struct{}
 	writes atomic.Uint64
@@ -91,11 +95,15 @@ type Reconciler struct {
 // New returns the Reconciler of an interface.
 func New(iface string, o Options) *Reconciler {
 	rc := &Reconciler{
-		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, mended: o.Repaired, wake: make(chan struct{}, 1),
+		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, all: o.AllPlaced, mended: o.Repaired,
+		wake: make(chan struct{}, 1),
 		held: map[any]struct{}{}, foreign: map[any]struct{}{},
 	}
 	if rc.placed == nil {
 		rc.placed = func([]netip.Prefix) {}
+	}
+	if rc.all == nil {
+		rc.all = func() {}
 	}
 	if rc.mended == nil {
 		rc.mended = func() {}

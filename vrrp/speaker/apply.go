@@ -284,6 +284,10 @@ func (l *Loop) pass(r *router, now time.Time) {
 		r.heard = c
 		l.step(r, now, vrrp.Event{Kind: vrrp.EventAnnounced})
 	}
+	if c := w.placed[r.Config.Name]; c != r.placed {
+		r.placed = c
+		l.step(r, now, vrrp.Event{Kind: vrrp.EventPlaced})
+	}
 }
 
 // obstacle returns why a router cannot send and receive on the link, the zero Cause if it can. missing says which source

@@ -19,6 +19,7 @@ type desired struct {
 	standby  map[string]command[bool]
 	joins    map[string]command[join]
 	heard    map[string]uint64 // the sequence number of the last call of Announced, by router
+	placed   map[string]uint64 // likewise of Placed
 	resume   map[string]int64  // see Loop.Resume
 	link     *vrrp.Link        // nil: not known yet
 	// pathLinks are the links of the heartbeats' interfaces that are known, by name
@@ -116,6 +117,16 @@ func (l *Loop) Announced(name string) {
 		w.sequence++
 		w.heard = maps.Clone(w.heard)
 		put(&w.heard, name, w.sequence)
+	})
+}
+
+// Placed tells the named router that all its VIPs are on the interface. A router with a virtual MAC address that takes over from
+// a master waits for this before it advertises, for at most 20 ms. Otherwise this has no effect.
+func (l *Loop) Placed(name string) {
+	l.setDesired(func(w *desired) {
+		w.sequence++
+		w.placed = maps.Clone(w.placed)
+		put(&w.placed, name, w.sequence)
 	})
 }
 

@@ -150,6 +150,39 @@ func TestShutdownHandsOver(t *testing.T) {
 	})
 }
 
+// TestSuccessorWaitsForItsVIPs: a successor with a virtual MAC address advertises when it is told that it has its VIPs, or 20 ms later.
+func TestSuccessorWaitsForItsVIPs(t *testing.T) {
+	t.Parallel()
+	nstest.Undisturbed(t, func(t testing.TB) {
+		config := func(vrid, priority uint8) vrrp.Config {
+			c := fastConfig(vrid, priority)
+			c.VirtualMAC = true
+			return c
+		}
+		s := newBridge(t)
+		a := s.plug("192.0.2.1", config(51, 150), config(52, 150))
+		b := s.plug("192.0.2.2", config(51, 100), config(52, 100))
+		for _, vrid := range []uint8{51, 52} {
+			b.await(vrid, "backup of a", func(s vrrp.Status) bool { return s.State == vrrp.Backup && s.Master == addrA })
+		}
+		b.whenTold(func(s vrrp.Status) {
+			if s.VRID == 51 && s.State == vrrp.Master {
+				b.loop.Placed(s.Name)
+			}
+		})
+		a.loop.Shutdown()
+		<-a.over
+		const waits = 20 * time.Millisecond
+		for _, vrid := range []uint8{51, 52} {
+			all := a.notified(vrid)
+			waited := all[len(all)-2].Since.Sub(b.awaitState(vrid, vrrp.Master).Since)
+			if told := vrid == 51; told == (waited >= waits) {
+				t.Errorf("VRID %d: advertised %s after it became master; told that it has its VIPs: %v", vrid, waited, told)
+			}
+		}
+	})
+}
+
 func TestShutdownWithoutSuccessor(t *testing.T) {
 	t.Parallel()
 	nstest.Undisturbed(t, func(t testing.TB) {

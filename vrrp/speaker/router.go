@@ -21,6 +21,7 @@ type router struct {
 	standby  uint64        // the sequence number of the last command that was told to the machine
 	join     uint64        // likewise
 	heard    uint64        // likewise
+	placed   uint64        // likewise
 	resume   bool          // it starts as master
 
 	resumeBefore int64 // see Loop.Resume

@@ -44,7 +44,9 @@ type desired struct {
 	// interface, but no longer announced. It is still watched: its new master may have to be announced.
 	announce map[netip.Addr]garp.Config
 	watch    []netip.Addr
-	leaving  []garp.HandOver // of watch, those that are kept only until their new master was heard to announce them
+	// allPlaced is called when all wanted addresses are on the interface, nil for nothing to call.
+	allPlaced func()
+	leaving   []garp.HandOver // of watch, those that are kept only until their new master was heard to announce them
 }
 
 // An addressUnit puts a master's addresses on an interface, announces them, and watches for other machines that claim them.
@@ -57,6 +59,7 @@ type addressUnit struct {
 	mu       sync.Mutex
 	announce map[netip.Addr]garp.Config // as last desired
 	want     address.Resources          // as last desired
+	all      func()                     // allPlaced, as last desired
 }
 
 // newAddressUnit returns the unit of a key. It calls changed, which must not block, when a rival appears or something was repaired.
@@ -68,7 +71,7 @@ func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 		u.announcer.Reannounce(r.Address)
 		changed()
 	})
-	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, Repaired: changed, MAC: k.mac})
+	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, AllPlaced: u.allPlaced, Repaired: changed, MAC: k.mac})
 	return u
 }
 
@@ -97,7 +100,7 @@ func (u *addressUnit) apply(d desired) {
 			u.announcer.Announce(announce, []netip.Addr{a.Addr()})
 		}
 	}
-	u.announce, u.want = d.announce, d.want
+	u.announce, u.want, u.all = d.announce, d.want, d.allPlaced
 	// Withdraw first, then remove: an announcement after the removal would attract traffic that this machine refuses.
 	if len(lost) > 0 {
 		u.announcer.Withdraw(lost)
@@ -123,6 +126,16 @@ func (u *addressUnit) placed(added []netip.Prefix) {
 		if announce, ours := u.announce[vip.Addr()]; ours {
 			u.announcer.Announce(announce, []netip.Addr{vip.Addr()})
 		}
+	}
+}
+
+// allPlaced tells the router of a virtual MAC interface that its addresses are there.
+func (u *addressUnit) allPlaced() {
+	u.mu.Lock()
+	tell := u.all
+	u.mu.Unlock()
+	if tell != nil {
+		tell()
 	}
 }
 
@@ -320,10 +333,13 @@ func (p *Process) setPlacement(d *desired, id message.RouterID, at address.Place
 		return
 	}
 	add(&d.want, at.Resources)
+	loop := p.units[r.Interface].loop
+	if r.VirtualMAC {
+		d.allPlaced = func() { loop.Placed(r.Name) } // no other router has this interface
+	}
 	addrs := addressesOf(at)
 	d.watch = append(d.watch, addrs...)
 	if to, handsOver := p.succeeded[id]; handsOver && s.Successor.IsValid() && len(addrs) > 0 {
-		loop := p.units[r.Interface].loop
 		d.leaving = append(d.leaving, garp.HandOver{
 			Router: r.Interface + " " + r.Name, Heard: to.heard, Addrs: addrs, Announced: func() {
 				if to.silent.Add(-1) == 0 {
