@@ -66,8 +66,9 @@ MACHINE := ./integration/machine
 KERNEL  := ./integration
 NATIVE  := ./integration/native
 TIMED   := ./vrrp/address ./vrrp/link ./vrrp/speaker ./cmd/tandem/internal/election/...
-PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/simulation/... \
-           ./integration/purity ./integration/stress
+PURE    := ./vrrp ./configs/... ./cmd/tandem/internal/director/core ./cmd/tandem/internal/director/plan ./cmd/tandem/internal/importer \
+           ./cmd/tandem/internal/peer/message ./cmd/tandem/internal/simulation/... ./integration/packages ./integration/purity \
+           ./integration/shipped ./integration/stress
 UNITS    = $(filter-out $(shell go list $(MACHINE) $(KERNEL) $(NATIVE) $(TIMED) $(PURE)), $(shell go list ./...))
 
 .PHONY: test test-machine-native test-units-timed test-machine test-units test-native test-timed test-kernel test-pure
