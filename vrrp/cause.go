@@ -87,7 +87,7 @@ func (c Cause) String() string {
 	case CauseNoWitness:
 		return fmt.Sprintf("stands back: no advertisement for %s, but no witness answers: this machine itself may be cut off", c.Wait)
 	case CauseFences:
-		return fmt.Sprintf("no advertisement for %s: fencing the other director before this one takes over", c.Wait)
+		return fmt.Sprintf("no advertisement for %s: the other director must be fenced before this one takes over", c.Wait)
 	case CauseLastResort:
 		return "no other master is heard, so this router is master at priority 1 in spite of its fault: " + c.Text
 	case CauseStandby:
