@@ -33,7 +33,7 @@ func (r *router) hearMaster(now time.Time) {
 	}
 }
 
-// measureTakeover measures how long nobody advertised, when r becomes master and sends its first advertisement.
+// measureTakeover measures how long nobody advertised, when a backup that becomes master sends its first advertisement.
 func (r *router) measureTakeover(now time.Time) {
 	if r.lastHeard.IsZero() {
 		return

@@ -252,6 +252,7 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 		switch a.Kind {
 		case vrrp.ActionAdvertise:
 			sent := l.send(r, now, a.Priority)
+			r.measureTakeover(now)
 			r.measureGap(now, a.Priority)
 			if sent {
 				r.noteSpoke(a.Priority)
@@ -264,7 +265,6 @@ func (l *Loop) step(r *router, now time.Time, ev vrrp.Event) {
 			switch a.To {
 			case vrrp.Master:
 				r.counters.becameMaster.Add(1)
-				r.measureTakeover(now)
 			case vrrp.Initialize, vrrp.Fault:
 				r.lastHeard = time.Time{}
 			}
