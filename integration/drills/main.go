@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command drills makes drills as an operator does: tandem drill on the master, tandem probe on a client's machine, and 200 connections
-// through the VIP. It prints tables of four parts, and fails if tandem breaks a promise:
+// through the VIP. It prints tables of five parts, and fails if tandem breaks a promise:
 //
 //   - kinds: each kind of drill passes, with what the clients saw.
+//   - refused: without the other director no drill is made.
 //   - deaths: a drill dies in the middle, by SIGKILL, with its terminal, or its operator's network breaks. All is restored.
 //   - broken: a build of tandem that is broken on purpose fails the drill that the right build passes.
 //   - synced: a director comes back, with preempt = "synced" and without: how many connections live.
@@ -45,7 +46,7 @@ type row struct {
 }
 
 func parts() []part {
-	return []part{kindsPart(), deathsPart(), brokenPart(), syncedPart()}
+	return []part{kindsPart(), refusedPart(), deathsPart(), brokenPart(), syncedPart()}
 }
 
 func main() {
