@@ -60,7 +60,15 @@ func (r drilled) outage() string {
 	if r.ClientsOutage == nil {
 		return "not known"
 	}
-	return milliseconds(time.Duration(*r.ClientsOutage * float64(time.Second)))
+	return milliseconds(r.clientsOutage())
+}
+
+// clientsOutage is the same; 0 if it is not known.
+func (r drilled) clientsOutage() time.Duration {
+	if r.ClientsOutage == nil {
+		return 0
+	}
+	return time.Duration(*r.ClientsOutage * float64(time.Second))
 }
 
 // broken is how many of the clients' connections broke.
