@@ -69,6 +69,9 @@ func (b breakage) drill(t *lab.Attempt, program lab.Cargo) (r drilled, stall tim
 		if b.before {
 			flows = 1
 			s.hold(connections)
+			if program == lab.Tandem {
+				s.awaitCopies()
+			}
 		}
 		s.probe(flows)
 		r, stall = s.undisturbed(b.kind.command("--budget", s.bound(b.kind).String())...)

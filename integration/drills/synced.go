@@ -149,12 +149,7 @@ const away = 6 * time.Second
 func (l loss) comesBack(t *lab.Attempt, key string) []string {
 	s := newSite(t, lab.Tandem, key)
 	k := s.hold(connections)
-	s.Eventually(20*time.Second, "director-b knows the connections", func() error {
-		if n := s.b.Connections(); n < connections {
-			return fmt.Errorf("it knows %d", n)
-		}
-		return nil
-	})
+	s.awaitCopies()
 	l.begin(s)
 	s.Eventually(30*time.Second, "director-b is master", func() error { return has(s.b) })
 	time.Sleep(away)
@@ -175,6 +170,16 @@ func (l loss) comesBack(t *lab.Attempt, key string) []string {
 	}
 	s.Logf("%s", strings.TrimSpace(s.a.Run(s.a.Program(), "history", "--socket", s.a.Socket)))
 	return []string{fmt.Sprintf("%d of %d", live, connections), fmt.Sprint(resets), fmt.Sprint(known), fmt.Sprintf("%.1f s", took.Seconds())}
+}
+
+// awaitCopies waits until the other director has the connections.
+func (s *site) awaitCopies() {
+	s.Eventually(20*time.Second, "director-b knows the connections", func() error {
+		if n := s.b.Connections(); n < connections {
+			return fmt.Errorf("it knows %d", n)
+		}
+		return nil
+	})
 }
 
 func has(d *lab.Director) error {
