@@ -13,6 +13,8 @@
 #                 (make soak SPAN=30m). It fails if a flood has less than half of its rate.
 # make drill      the faults that pairs meet in the field, and what clients saw with tandem and with keepalived, as a table
 #                 (make drill DRILL='-only kill')
+# make drills     tandem drill on a pair with 200 connections: each kind, a drill that dies in the middle, builds of tandem that are broken
+#                 on purpose, and a director that comes back, as tables (make drills DRILLS='-only kinds:')
 # make servers    the checks of configs/checks.toml against Debian's MariaDB, PostgreSQL, Redis, memcached, OpenLDAP and FreeRADIUS:
 #                 up, down and lying, as a table (make servers ONLY=redis)
 # make matrix     a server dies: how many of 40 clients are served then, for each scheduler, TCP and UDP, with and without
@@ -154,6 +156,10 @@ hooks:
 masters:
 	go run ./integration/masters $(MASTERS)
 
+.PHONY: drills
+drills:
+	go run ./integration/drills $(DRILLS)
+
 .PHONY: matrix
 matrix:
 	go run ./integration/drill -only '^pools: .*without power' $(DRILL)
@@ -185,6 +191,9 @@ bench:
 probe:
 	go run ./integration/bench -run probe
 
+# The tags of what is broken on purpose, for make drills.
+BROKEN := broken_handover,broken_announcements,broken_sync
+
 BROWSED := ./cmd/tandem/internal/web ./cmd/tandem/internal/prober/page
 .PHONY: browser
 browser:
@@ -197,10 +206,12 @@ lint:
 	go vet -tags ipvs ./lvs/...
 	go vet -tags browser $(BROWSED)
 	go vet -tags flood $(NATIVE)
+	go vet -tags $(BROKEN) ./vrrp ./garp/wire ./lvs/kernel
 	go tool staticcheck ./...
 	go tool staticcheck -tags ipvs ./lvs/...
 	go tool staticcheck -tags browser $(BROWSED)
 	go tool staticcheck -tags flood $(NATIVE)
+	go tool staticcheck -tags $(BROKEN) ./vrrp ./garp/wire ./lvs/kernel
 
 # Not in lint, because that needs no network. The exit code 3 is for vulnerabilities, which govulncheck has printed.
 VULNDB ?= https://vuln.go.dev

@@ -99,6 +99,7 @@ func (m *Machine) hand(now time.Time, then State, cause Cause) {
 	}
 	m.advertise(PriorityLeaving)
 	m.master = netip.Addr{}
+	m.holding = m.holding && !breaksFirst
 	// The second offer is for backups that missed the first. Those that heard the first have acted by then, so the second
 	// does not make them wait longer.
 	m.deadline = now.Add(interval + interval/2)

@@ -186,7 +186,7 @@ func (a *Announcer) step(s *sender, troubled bool) (time.Duration, error) {
 		return 0, nil
 	}
 	b, err := frame(f.Form, f.Addr, s.hardware, s.forwarding)
-	if err == nil {
+	if err == nil && !mute {
 		err = s.write(b)
 	}
 	switch {

@@ -202,7 +202,7 @@ func (p *probe) refer(r garp.Referral) error {
 	}
 	for _, form := range forms {
 		b, err := frame(form, r.Address, r.Hardware[:], forwardsIPv6(p.iface))
-		if err == nil {
+		if err == nil && !mute {
 			copy(b[6:12], p.hardware)
 			err = write(conn, b)
 		}

@@ -52,6 +52,9 @@ func (k *IPVS) Daemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 
 // StartDaemon starts the sync daemon of one role. Its errors wrap the kernel's errno, or are those of Read.
 func (k *IPVS) StartDaemon(ctx context.Context, want lvs.Sync, role lvs.Roles) error {
+	if startsNone {
+		return nil
+	}
 	return k.writeDaemon(ctx, cmdNewDaemon, want, role)
 }
 

@@ -238,6 +238,13 @@ func (s *Situation) connectionsAtRisk(here string) (n int, reason string) {
 	return n, reason
 }
 
+// Unknown returns how many established connections the other director does not know, with the states that both have now.
+func (s *Situation) Unknown(here, there api.Status) int {
+	now := Situation{Here: here, There: there}
+	n, _ := now.connectionsAtRisk("here")
+	return n
+}
+
 // established counts the active connections of each real server.
 func established(is *api.Status) map[string]int {
 	all := make(map[string]int)

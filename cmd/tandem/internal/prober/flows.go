@@ -16,6 +16,7 @@ type Flows struct {
 	more    int // breaks that are not kept
 	resets  int
 	answers int
+	talked  int // flows that have had an answer
 	stalls  []Stall
 	stalled int
 	longest time.Duration // of all stalls, also of those that are not kept
@@ -27,6 +28,7 @@ type flow struct {
 	asked  time.Duration // when it asked the question that is open; negative: none is
 	alive  bool
 	broken bool // at least once
+	talked bool // it has had an answer
 }
 
 // A Break is the end of a connection that the client did not end.
@@ -67,8 +69,15 @@ func (f *Flows) Asked(i int, now time.Duration) { f.flows[i].asked = now }
 // Answered notes the answer to the open question of a flow.
 func (f *Flows) Answered(i int, now time.Duration) {
 	f.answers++
+	if !f.flows[i].talked {
+		f.flows[i].talked = true
+		f.talked++
+	}
 	f.stall(i, now)
 }
+
+// Talked returns how many flows there are, and how many of them have had an answer.
+func (f *Flows) Talked() (all, talked int) { return len(f.flows), f.talked }
 
 // stall ends the open question of a flow.
 func (f *Flows) stall(i int, now time.Duration) {

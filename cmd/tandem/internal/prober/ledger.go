@@ -271,6 +271,9 @@ type Live struct {
 	Silent  Seconds `json:"silent_seconds"`         // how long there has been no answer; 0: the service answers
 	Median  Seconds `json:"median_seconds"`         // of the answers; 0: there is none yet
 	P99     Seconds `json:"p99_seconds"`
+	// Flows are the connections that stay open, and Talked those of them that have had an answer.
+	Flows  int `json:"flows,omitempty"`
+	Talked int `json:"flows_answered,omitempty"`
 }
 
 // Live returns how a probe is going.

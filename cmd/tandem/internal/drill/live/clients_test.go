@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/porttest"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/prober"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/prober/ask"
@@ -23,6 +26,12 @@ var probeKey = []byte("0123456789abcdef0123456789abcdef")
 // newProber runs a prober that asks a web server, and returns where it listens.
 func newProber(t *testing.T, target string) string {
 	t.Helper()
+	return newProberWith(t, target, 0)
+}
+
+// newProberWith is newProber with connections that stay open.
+func newProberWith(t *testing.T, target string, flows int) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +39,7 @@ func newProber(t *testing.T, target string) string {
 	p := &remote.Listener{Log: func(string) {}, Probe: ask.Probe{
 		Target:  ask.Target{Protocol: ask.HTTP, Addr: netip.MustParseAddrPort(target), Host: "x", Path: "/"},
 		Options: prober.Options{Every: 10 * time.Millisecond, For: time.Hour, Timeout: 20 * time.Second, Slow: 20 * time.Second},
+		Flows:   flows, FlowEvery: 30 * time.Millisecond,
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -60,6 +70,44 @@ func TestClientsWatch(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
+	}
+}
+
+// TestConnectionsAreKnownFirst: the failure is made when the other director has the connections that the probers keep open, of which the
+// pre-checks know nothing.
+func TestConnectionsAreKnownFirst(t *testing.T) {
+	const flows, looksUntilKnown = 3, 4
+	var asked atomic.Int32
+	web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if !r.Close {
+			asked.Add(1)
+		}
+	}))
+	defer web.Close()
+	p := new(fakePair)
+	looks, early := 0, false
+	p.pool.on = true
+	p.broken = func(here, there *control.Status) {
+		here.Sync, there.Sync = []control.Sync{{Role: "master", ID: 51}}, []control.Sync{{Role: "backup", ID: 51}}
+		if asked.Load() > 0 {
+			here.Services[0].Servers[0].Active = flows
+			looks++
+		}
+		if looks >= looksUntilKnown {
+			there.Services[0].Servers[0].Active = flows
+		}
+		early = early || p.away && looks < looksUntilKnown
+	}
+	d, told := newDrill(t, p)
+	d.ProbeKey, d.Probes = probeKey, []string{newProber(t, web.Listener.Addr().String()), newProberWith(t, web.Listener.Addr().String(), flows)}
+	r, err := d.Run(t.Context())
+	if err != nil || !r.Passed || len(r.Clients) != 2 || r.Clients[1].Flows != flows || r.Clients[1].Broken != 0 {
+		t.Fatalf("%v, %q, %s", err, r.Refused, r.Text())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if early || looks < looksUntilKnown || !slices.Contains(*told, "waiting until lb2 has the connections of the clients") {
+		t.Errorf("%d looks at connections, handed over before the other director had them: %t; told %q", looks, early, *told)
 	}
 }
 

@@ -80,6 +80,7 @@ func (d *Drill) Run(ctx context.Context) (r drill.Report, err error) {
 		d.tellPlan(s, plan, &r)
 		return r, nil
 	}
+	d.awaitConnections(ctx, s, clients)
 	before := d.items(s.Here, s.There, s.Processes)
 	orders := Orders{Limit: s.Order.Max, Undo: plan.Undo, Socket: d.Socket, StateDir: d.StateDir, Report: r}
 	orders.Report.Did = append(orders.Report.Did, sentences(plan.Fault)...)

@@ -275,7 +275,9 @@ func (a *asker) show(now time.Duration) {
 	case <-a.live:
 	default:
 	}
-	a.live <- a.ledger.Live(now)
+	v := a.ledger.Live(now)
+	v.Flows, v.Talked = a.flows.Talked()
+	a.live <- v
 }
 
 // wakeAt sets the timer to the next question or timeout, and to show at the latest, if somebody looks.
