@@ -28,10 +28,10 @@ func network(s string) (string, bool) {
 		return `"default"`, true
 	}
 	a, bits, ok := prefixOf(s)
-	if !ok || a.Zone() != "" {
+	if !ok || a.Zone() != "" || bits == badLength {
 		return "", false
 	}
-	if bits < 0 {
+	if bits == noLength {
 		return tomlString(a.String()), true
 	}
 	return tomlString(netip.PrefixFrom(a, bits).Masked().String()), true
