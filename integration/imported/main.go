@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
@@ -50,7 +49,7 @@ func main() {
 	ok := true
 	var remarks strings.Builder
 	used := map[*exception]bool{}
-	for r := range lab.InOrder(atOnce, chosen, configuration.run) {
+	for r := range lab.InOrder(atOnce, chosen, func(c configuration) result { return c.run(*verbose) }) {
 		fmt.Println(r.row())
 		remarks.WriteString(r.remarks(*verbose))
 		if *verbose || r.failed() {

@@ -31,8 +31,8 @@ type result struct {
 	reason             string // of a failure
 }
 
-// run runs a configuration with both.
-func (c configuration) run() result {
+// run runs a configuration with both. If verbose, the result has what the programs wrote.
+func (c configuration) run(verbose bool) result {
 	attempt := lab.NewAttempt(c.name)
 	s := &stage{attempt: attempt, of: c}
 	r := result{name: c.name}
@@ -59,6 +59,9 @@ func (c configuration) run() result {
 		s.end(p)
 		if left := before.differences(s.cleared(before)); len(left) > 0 {
 			attempt.Errorf("tandem has left something behind: %s", strings.Join(left, "; "))
+		}
+		if verbose {
+			attempt.Logf("%s", s.Written(time.Time{}))
 		}
 	})
 	r.compared = map[string]comparison{}
