@@ -52,7 +52,11 @@ func (c configuration) run(verbose bool) result {
 		before = s.look()
 		conversion := s.convert()
 		for _, n := range conversion.Notes {
-			r.notes = append(r.notes, fmt.Sprintf("line %d: %s; %s", n.Line, n.Text, n.Do))
+			text := fmt.Sprintf("line %d: %s", n.Line, n.Text)
+			if n.Do != "" {
+				text += "; " + n.Do
+			}
+			r.notes = append(r.notes, text)
 		}
 		p = s.tandem(conversion)
 		r.tandem = s.settled(p, before, r.keepalived)
