@@ -21,6 +21,8 @@
 #                 persistence
 # make topologies  each shipped network, set up as its page says: the outages of clients when the master breaks
 #                 (make topologies ONLY=nat)
+# make imported   twelve configurations run with keepalived, and then with tandem, which imports them: the same IPVS table, addresses,
+#                 routes and advertisements, or the differences (make imported ONLY=nat)
 # make hmac       signed advertisements: a key is replaced on a live pair, replays after a restart, and what 100,000 forged packets a
 #                 second cost the election process, and keepalived (make hmac FLOOD=5s)
 # make hooks      a pair with Debian's HAProxy: HAProxy is killed, and keepalived does the same beside it. Then 500 transitions while
@@ -143,6 +145,10 @@ ONLY ?=
 .PHONY: topologies
 topologies:
 	go run ./integration/topologies -only "$(ONLY)"
+
+.PHONY: imported
+imported:
+	go run ./integration/imported -only "$(ONLY)"
 
 .PHONY: servers
 servers:

@@ -28,6 +28,11 @@ func (c *converter) addresses(s *statement) (all []placed) {
 			continue
 		}
 		p := placed{at: st.at, length: bits >= 0}
+		if bits == badLength {
+			c.note(st.at, "write the length of the prefix, as /24, in both files",
+				"%s: keepalived does not understand the length of %s, and takes %d: so does the converted file",
+				s.keyword(), abbreviate(st.keyword()), a.BitLen())
+		}
 		if bits < 0 {
 			bits = a.BitLen()
 		}

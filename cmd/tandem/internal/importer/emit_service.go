@@ -18,7 +18,9 @@ func (c *converter) document() *table {
 	checks := d.child(Place{}, "check", false)
 	services := &table{}
 	for _, v := range c.site.services {
-		for _, p := range c.parts(v) {
+		parts := c.parts(v)
+		c.noteProtocol(v, parts)
+		for _, p := range parts {
 			c.emitService(services, v, p)
 		}
 	}
@@ -123,7 +125,11 @@ func (c *converter) emitVirtual(t *table, v *virtualServer, p part) {
 		t.setList(v.at, "virtual", list)
 	}
 	if protocol := c.protocolOf(v); protocol != "tcp" {
-		t.set(v.protocol.at, "protocol", tomlString(protocol))
+		at := v.at
+		if v.protocol != nil {
+			at = v.protocol.at
+		}
+		t.set(at, "protocol", tomlString(protocol))
 	}
 }
 

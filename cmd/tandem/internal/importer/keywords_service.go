@@ -30,7 +30,7 @@ var serviceKeywords = []keyword{
 	{"virtual_server", "persistence_engine", translated, "engine of [service.persistence]"},
 	{"virtual_server", "persistence_timeout", translated, "timeout of [service.persistence]; 6 minutes without a value"},
 	{"virtual_server", "persistence_granularity", translated, "prefix of [service.persistence]"},
-	{"virtual_server", "protocol", translated, "protocol"},
+	{"virtual_server", "protocol", translated, "protocol; udp if it is not given"},
 	{"virtual_server", "ha_suspend", translated, `check_when = "master"`},
 	{"virtual_server", "smtp_alert", translated, "a mail hook"},
 	{"virtual_server", "virtualhost", translated, "host of each check over HTTP"},

@@ -22,8 +22,12 @@ func (c *converter) readPool(s *site, st *statement) {
 // groupParts returns the parts of a virtual server that has the addresses and marks of a group.
 func (c *converter) groupParts(v *virtualServer, g *addressGroup) (all []part) {
 	name := identifier(v.words[1])
+	marked := name
 	if p := c.protocolOf(v); p != "tcp" {
 		name += "-" + p
+	}
+	if v.protocol != nil {
+		marked = name
 	}
 	four, six := part{name: name}, part{name: name, six: true}
 	for _, s := range g.lines {
@@ -35,7 +39,7 @@ func (c *converter) groupParts(v *virtualServer, g *addressGroup) (all []part) {
 				continue
 			}
 			is6 := s.valueAt(2) == "inet6" || s.valueAt(2) == "" && v.family == "inet6"
-			all = append(all, part{name: name + "-" + markName(n, is6), mark: n, six: is6})
+			all = append(all, part{name: marked + "-" + markName(n, is6), mark: n, six: is6})
 			continue
 		}
 		addrs, ok := addressRange(s.keyword())

@@ -5,6 +5,7 @@ package importer
 import (
 	"math"
 	"net/netip"
+	"slices"
 )
 
 // tables are the names of routing tables that every machine has.
@@ -22,16 +23,27 @@ func (c *converter) tableNumber(at Place, s string) (n int64, ok bool) {
 	return n, ok
 }
 
+// refusedWords are words that keepalived 2.2.7 does not understand, or after which it skips a word. It leaves the line out.
+var refusedWords = map[string][]string{"virtual_routes": {"inet", "inet6", "proto"}, "virtual_rules": {"inet", "inet6", "pref"}}
+
+// refusedWord tells of a line that was perhaps never in force.
+func (c *converter) refusedWord(at Place, block, word string) {
+	if slices.Contains(refusedWords[block], word) {
+		c.note(at, "see in ip route and ip rule whether it was ever there", "%s: keepalived 2.2.7 leaves the line out because of %s: "+
+			"the converted file has it", block, word)
+	}
+}
+
 // network writes a prefix without the bits beyond it, as the kernel takes it.
 func network(s string) (string, bool) {
 	if s == "default" || s == "all" {
 		return `"default"`, true
 	}
 	a, bits, ok := prefixOf(s)
-	if !ok || a.Zone() != "" {
+	if !ok || a.Zone() != "" || bits == badLength {
 		return "", false
 	}
-	if bits < 0 {
+	if bits == noLength {
 		return tomlString(a.String()), true
 	}
 	return tomlString(netip.PrefixFrom(a, bits).Masked().String()), true
@@ -71,6 +83,7 @@ func (c *converter) readRoute(s *statement) (l routeLine, ok bool) {
 			c.note(s.at, row.text, "virtual_routes: %s has no equivalent, and the route is left out", name)
 			return l, false
 		}
+		c.refusedWord(s.at, "virtual_routes", name)
 		k++
 		switch name {
 		case "to":
@@ -159,6 +172,7 @@ func (c *converter) rule(r *table, s *statement, position int64) bool {
 			c.note(s.at, row.text, "virtual_rules: %s has no equivalent, and the rule is left out", name)
 			return false
 		}
+		c.refusedWord(s.at, "virtual_rules", name)
 		k++
 		switch name {
 		case "from", "to":

@@ -5,6 +5,7 @@ package importer
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -168,9 +169,18 @@ func (c *converter) servesIPv6(v *virtualServer) bool {
 	return len(v.servers) > 0
 }
 
+// noteProtocol tells of a virtual server that has addresses and no protocol. Its clients are often those of TCP, who were never served.
+func (c *converter) noteProtocol(v *virtualServer, parts []part) {
+	if v.protocol == nil && len(v.servers) > 0 && slices.ContainsFunc(parts, func(p part) bool { return p.mark == 0 }) {
+		c.note(v.at, "if its clients come by TCP, write protocol TCP there, and remove protocol from the [[service]]",
+			"virtual_server: has no protocol, and keepalived takes UDP: so does the converted file")
+	}
+}
+
+// protocolOf returns the protocol of a virtual server. keepalived takes UDP where none is given.
 func (c *converter) protocolOf(v *virtualServer) string {
 	if v.protocol == nil {
-		return "tcp"
+		return "udp"
 	}
 	return strings.ToLower(v.protocol.value())
 }

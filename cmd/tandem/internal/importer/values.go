@@ -42,7 +42,13 @@ func integer(s string, least, most int64) (int64, bool) {
 	return n, err == nil && n >= least && n <= most
 }
 
-// prefixOf reads an address with or without a prefix length or an IPv4 mask. bits is -1 without one.
+// What prefixOf returns in place of a length.
+const (
+	noLength  = -1
+	badLength = -2 // keepalived takes the length of one address
+)
+
+// prefixOf reads an address with or without a prefix length. keepalived does not understand masks.
 func prefixOf(s string) (a netip.Addr, bits int, ok bool) {
 	host, length, has := strings.Cut(s, "/")
 	a, err := netip.ParseAddr(host)
@@ -50,13 +56,12 @@ func prefixOf(s string) (a netip.Addr, bits int, ok bool) {
 		return a, 0, false
 	}
 	if !has {
-		return a, -1, true
+		return a, noLength, true
 	}
 	if n, err := strconv.Atoi(length); err == nil && n >= 0 && n <= a.BitLen() {
 		return a, n, true
 	}
-	bits, ok = maskLength(length)
-	return a, bits, ok && a.Is4()
+	return a, badLength, true
 }
 
 // maskLength returns the length of an IPv4 mask: 255.255.255.0 is 24.
