@@ -39,7 +39,7 @@ var packages = map[bool]lab.Packages{
 			"bind9-utils", "dns-root-data", "galera-4", "libc-bin", "lsof", "mariadb-common", "mysql-common", "netbase", "passwd",
 			"perl:any", "perl-base", "procps", "tzdata", "ucf",
 		}, assumed...),
-		Without: append([]string{"/usr/share/mysql/charsets", "/usr/lib/mysql/plugin"}, lab.Texts...),
+		Without: append([]string{"/usr/lib/mysql/plugin"}, lab.Texts...),
 	},
 }
 
