@@ -33,7 +33,7 @@ var packages = map[bool]lab.Packages{
 		Without: lab.Texts,
 	},
 	true: {
-		Name:   "deployments with IPVS",
+		Name:   "deployments-ipvs",
 		Wanted: []string{"psmisc", "util-linux", "mariadb-server-core", "mariadb-client-core", "bind9"},
 		Assumed: append([]string{
 			"bind9-utils", "dns-root-data", "galera-4", "libc-bin", "lsof", "mariadb-common", "mysql-common", "netbase", "passwd",
@@ -95,7 +95,7 @@ func runEach(chosen []deployment) (code int) {
 
 const head = `
 The client asks again and again. After each step: which of the two directors serves, and the longest time without an answer. a runs
-tandem with the imported file, b Debian's keepalived with its own. Two letters are for two addresses.
+tandem with the imported file, b Debian's keepalived with its own. Two letters are for two addresses. P is the configured priority.
 
 | configuration | import: refused, by hand | who serves, and the client's outage | longest | scripts and mails | |
 |---|---|---|---:|---|---|
