@@ -29,6 +29,9 @@
 #                 hooks hang, fail, fork and print (make hooks HOOKS='-only soak -transitions 100')
 # make masters    the network between two directors breaks in each way, with tandem and with keepalived: how long both have the VIP, how
 #                 long nobody has it, and what a client sees, as a table (make masters MASTERS='-only heartbeat')
+# make deployments  pairs as people build them, with the file that tandem import has made of a keepalived.conf, keepalived as the other
+#                 director, and HAProxy, nginx, MariaDB or bind9 behind the address: who serves after each failure, and the outages of
+#                 clients, as a table (make deployments ONLY=kubeadm)
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
 # make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
 #                 (make previous PREVIOUS=REVISION)
@@ -165,6 +168,10 @@ masters:
 .PHONY: drills
 drills:
 	go run ./integration/drills $(DRILLS)
+
+.PHONY: deployments
+deployments:
+	go run ./integration/deployments -only "$(ONLY)"
 
 .PHONY: matrix
 matrix:

@@ -156,7 +156,8 @@ func hookFields(events []HookEvent, eventsDoc string, doc func(string) string) [
 		toml.Optional("style", toml.Enum(HookPlain, HookKeepalived), HookPlain,
 			doc("The arguments that are added to those of the command. plain: none. keepalived: TYPE NAME STATE PRIORITY as in keepalived's "+
 				"notify scripts. TYPE is INSTANCE or GROUP. STATE is MASTER, BACKUP, FAULT, STOP, MASTER_RX_LOWER_PRI for contested, or "+
-				"MASTER for contest_over. PRIORITY is 0 for a group."),
+				"MASTER for contest_over. PRIORITY is that of the configuration with the weights of the tracks, also in a fault; for a group it "+
+				"is 0."),
 			func(h *Hook, v HookStyle) { h.Style = v }).OnlyFor("commands and events of virtual routers"),
 		toml.Derived("url", toml.String("an http or https URL", validHookURL),
 			doc("Where the event is posted as JSON, instead of a command. The members are the variables of command, in lower case and "+

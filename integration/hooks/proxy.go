@@ -3,15 +3,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -105,56 +102,17 @@ type proxySite struct {
 	a, b   *box
 }
 
-// A box is a director with processes of its own, as a machine has. All other hosts of the lab see the same processes, and killall
-// would end those of both directors.
+// A box is a director with processes of its own. killall would end those of both directors otherwise.
 type box struct {
 	*lab.Director
-	enter []string // a command that runs what follows inside
+	own *lab.Box
 }
 
-// newBox gives a director processes of its own. The shell is the process that gets the orphans.
-func newBox(l *lab.Lab, t lab.T, d *lab.Director) *box {
-	// The root directory of the lab is no mount point, so its propagation cannot be changed.
-	first := d.Start("unshare", "--pid", "--fork", "--kill-child", "--propagation", "unchanged", "--mount-proc",
-		"busybox", "sh", "-c", "busybox sleep 100000; :").Pid()
-	b := &box{Director: d}
-	l.Eventually(5*time.Second, d.Name+" has processes of its own", func() error {
-		for _, pid := range d.Pids() {
-			if pid != first && isFirst(pid) {
-				b.enter = []string{"-t", strconv.Itoa(pid), "--pid", "--mount", "--root", "--wd", "--"}
-				return nil
-			}
-		}
-		return errors.New("it has not")
-	})
-	return b
-}
-
-// isFirst reports whether a process is the shell that has the number 1 in a PID namespace of its own. Before it is a shell, /proc is
-// not mounted there.
-func isFirst(pid int) bool {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.HasPrefix(string(line), "busybox") {
-		return false
-	}
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // nothing if it has ended
-	for line := range strings.Lines(string(status)) {
-		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
-			all := strings.Fields(numbers)
-			return len(all) == 2 && all[1] == "1"
-		}
-	}
-	return false
-}
-
-func (b *box) start(args ...string) *lab.Process {
-	return b.Start("nsenter", slices.Concat(b.enter, args)...)
-}
-func (b *box) run(args ...string) string { return b.Run("nsenter", slices.Concat(b.enter, args)...) }
+func newBox(d *lab.Director) *box { return &box{d, d.Box(nil)} }
 
 // proxy starts HAProxy as Debian's unit does. Its page is the name of the machine.
 func (b *box) proxy() {
-	b.start("haproxy", "-Ws", "-f", b.WriteFile("haproxy.cfg", fmt.Sprintf(`
+	b.own.Start("haproxy", "-Ws", "-f", b.WriteFile("haproxy.cfg", fmt.Sprintf(`
 defaults
     mode http
     timeout client 5s
@@ -172,11 +130,11 @@ frontend health
 func (b *box) launch(r proxyRow, priority int) {
 	if r.subject == "tandem" {
 		b.Configure(lab.DuoSettings{Advert: r.advert, Keys: "track = [{ " + r.keys + " }]"}.Config(b.Name, priority))
-		b.start(b.Program(), "run", "-c", b.File)
+		b.own.Start(b.Program(), "run", "-c", b.File)
 		return
 	}
 	pid := b.Dir() + "/keepalived.pid"
-	b.start("keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-p", pid, "-r", pid+".vrrp",
+	b.own.Start("keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-p", pid, "-r", pid+".vrrp",
 		"-f", b.WriteFile("keepalived.conf", fmt.Sprintf(`
 global_defs {
     router_id %s
@@ -210,8 +168,8 @@ vrrp_instance web {
 func newProxySite(t *lab.Attempt, r proxyRow, seed uint64) *proxySite {
 	l := lab.New(t)
 	s := &proxySite{Lab: l, t: t, row: r, random: rand.New(rand.NewPCG(seed, 1)), client: l.Host("client", clientAddr+"/24")}
-	s.a = newBox(l, t, l.Director("director-a", "192.0.2.2/24", ""))
-	s.b = newBox(l, t, l.Director("director-b", "192.0.2.3/24", ""))
+	s.a = newBox(l.Director("director-a", "192.0.2.2/24", ""))
+	s.b = newBox(l.Director("director-b", "192.0.2.3/24", ""))
 	for b, priority := range map[*box]int{s.a: lab.PriorityA, s.b: lab.PriorityB} {
 		b.proxy()
 		b.launch(r, priority)
@@ -258,7 +216,7 @@ func (s *proxySite) measure(tries int) {
 		stalls, lock := s.WatchStalls(), s.a.WatchLock()
 		// HAProxy dies at any point between two checks.
 		time.Sleep(time.Duration(s.random.IntN(1000)) * time.Millisecond)
-		s.a.run("killall", "-9", "haproxy")
+		s.a.own.Run("killall", "-9", "haproxy")
 		s.await(s.b, s.a)
 		s.served(p)
 		out := p.Stop()

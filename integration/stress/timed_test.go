@@ -10,8 +10,8 @@ import (
 )
 
 // untimed are packages whose tests use durations but do not wait, and packages that run on an emulated machine.
-var untimed = []string{"configs", "configs/internal/toml", "configs/package", "integration", "integration/bench", "integration/drill",
-	"integration/hooks", "integration/imported", "integration/machine", "integration/masters"}
+var untimed = []string{"configs", "configs/internal/toml", "configs/package", "integration", "integration/bench", "integration/deployments",
+	"integration/drill", "integration/hooks", "integration/imported", "integration/machine", "integration/masters"}
 
 // TestEveryTimedPackageIsStressed: a package whose tests use package time is among those that make stress runs many times, or
 // in the list of packages whose tests do not wait.

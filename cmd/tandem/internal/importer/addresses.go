@@ -159,6 +159,12 @@ func (c *converter) emitMacvlan(t *table, i *instance) {
 		return
 	}
 	t.set(s.at, "virtual_mac", "true")
+	if i.xmitBase != nil && i.peers == nil {
+		// The kernel gives a frame from the MAC address of a macvlan interface of its own to that interface only.
+		c.note(i.xmitBase.at, "remove it on the machine that still runs keepalived, or use unicast_peers on both; nothing is to be done if "+
+			"both run tandem", "vmac_xmit_base: tandem sends advertisements from the virtual MAC address, and a keepalived with "+
+			"vmac_xmit_base does not hear those: both would be master")
+	}
 	name := ""
 	words := s.values()
 	for k := 0; k < len(words); k++ {

@@ -32,6 +32,7 @@ type instance struct {
 	unicast     *statement // unicast_src_ip
 	peers       *statement
 	macvlan     *statement
+	xmitBase    *statement // vmac_xmit_base
 	authType    *statement
 	authPass    *statement
 	hmac        *signing
@@ -59,6 +60,7 @@ func trackKey(kind string) func(*converter, *instance, *statement) {
 var instanceHandlers = map[string]func(*converter, *instance, *statement){
 	"interface":           func(c *converter, i *instance, s *statement) { i.iface = s },
 	"use_vmac":            func(c *converter, i *instance, s *statement) { i.macvlan = s },
+	"vmac_xmit_base":      func(c *converter, i *instance, s *statement) { i.xmitBase = s },
 	"dont_track_primary":  func(c *converter, i *instance, s *statement) { i.carrier = s.at },
 	"track_interface":     trackKey("interface"),
 	"track_script":        trackKey("script"),

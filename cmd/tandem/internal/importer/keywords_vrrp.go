@@ -95,7 +95,7 @@ var instanceKeywords = []keyword{
 	{"vrrp_instance", "vrf", missing, "give the interface in the VRF as interface"},
 	{"vrrp_instance", "use_vmac", translated, "virtual_mac and virtual_mac_interface"},
 	{"vrrp_instance", "use_vmac_addr", missing, "a VIP on another interface has no virtual MAC address"},
-	{"vrrp_instance", "vmac_xmit_base", implied, "with unicast_peers, advertisements leave from the interface itself"},
+	{"vrrp_instance", "vmac_xmit_base", translated, "nothing with unicast_peers; without, see the note: a keepalived with it does not hear tandem"},
 	{"vrrp_instance", "use_ipvlan", missing, "use virtual_mac, or put the VIPs on the interface"},
 	{"vrrp_instance", "native_ipv6", implied, "the VIPs say which family it is"},
 	{"vrrp_instance", "dont_track_primary", translated, `carrier = "ignore"`},

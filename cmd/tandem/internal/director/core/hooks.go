@@ -259,8 +259,17 @@ func (s *State) endContests() {
 func (s *State) routerEvent(r configs.Router, is vrrp.Status, what configs.HookEvent, why string) hooks.Event {
 	return hooks.Event{
 		Subject: hooks.Subject{Kind: hooks.Router, Name: r.Name}, What: what, At: s.now, Reason: why, Director: s.cfg.Name,
-		State: is.State.String(), Priority: is.EffectivePriority, Interface: r.Interface, VRID: r.VRID, VIPs: r.VIPs,
+		State: is.State.String(), Priority: is.EffectivePriority, Weighted: weighted(r, is.Tracking.Delta),
+		Interface: r.Interface, VRID: r.VRID, VIPs: r.VIPs,
 	}
+}
+
+// weighted is the priority that keepalived tells its scripts: a fault or the end of the daemon does not change it.
+func weighted(r configs.Router, delta int) uint8 {
+	if r.Priority == vrrp.PriorityOwner {
+		return r.Priority
+	}
+	return uint8(min(max(int(r.Priority)+delta, 1), vrrp.PriorityOwner-1))
 }
 
 func (s *State) tellRouter(r configs.Router, is vrrp.Status, what configs.HookEvent, why string, again bool) {

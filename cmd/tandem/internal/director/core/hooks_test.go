@@ -144,6 +144,32 @@ func TestHooksOfRouters(t *testing.T) {
 	p.want("then it has", p.report(to(vrrp.Master), "in", "out"), "g:master(pair) r:master(in)")
 }
 
+// Scripts that were written for keepalived are told the configured priority with the weights, whatever the election uses.
+func TestPriorityOfScripts(t *testing.T) {
+	p, _ := tell(t, hookConfig(), nil)
+	for _, tt := range []struct {
+		what       string
+		configured uint8
+		delta      int
+		effective  uint8
+		want       uint8
+	}{
+		{"nothing is tracked", 150, 0, 150, 150},
+		{"a fault, or standby", 150, 0, 1, 150},
+		{"the daemon ends", 150, 0, 0, 150},
+		{"a weight", 150, -20, 130, 130},
+		{"weights below the lowest priority", 100, -120, 1, 1},
+		{"weights above the highest priority", 250, 20, 254, 254},
+		{"an owner", 255, -20, 255, 255},
+	} {
+		ev := p.s.routerEvent(configs.Router{Config: vrrp.Config{Priority: tt.configured}},
+			vrrp.Status{EffectivePriority: tt.effective, Tracking: vrrp.Tracking{Delta: tt.delta}}, configs.HookFault, "")
+		if ev.Priority != tt.effective || ev.Weighted != tt.want {
+			t.Errorf("%s: %d and %d, want %d and %d", tt.what, ev.Priority, ev.Weighted, tt.effective, tt.want)
+		}
+	}
+}
+
 func TestContests(t *testing.T) {
 	p, _ := tell(t, hookConfig(), nil)
 	heard := func(is *vrrp.Status) { is.RivalHeard = p.now }

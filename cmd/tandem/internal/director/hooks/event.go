@@ -48,7 +48,8 @@ type Event struct {
 
 	// Of a virtual router, and in part of a sync group:
 	State     string // "master"
-	Priority  uint8
+	Priority  uint8  // that the election uses
+	Weighted  uint8  // the configured one with the weights of the tracks, also in a fault
 	Interface string
 	VRID      uint8
 	VIPs      []netip.Prefix
@@ -184,7 +185,7 @@ func (r Run) Command() []string {
 	if r.Hook.Style != configs.HookKeepalived {
 		return r.Hook.Command
 	}
-	kind, priority := "INSTANCE", r.Event.Priority
+	kind, priority := "INSTANCE", r.Event.Weighted
 	if r.Event.Kind == SyncGroup {
 		kind, priority = "GROUP", 0
 	}

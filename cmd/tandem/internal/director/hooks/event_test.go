@@ -49,9 +49,11 @@ func TestVariables(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	group := routerRun(configs.HookFault, configs.HookKeepalived)
-	group.Event.Subject, group.Event.Priority = Subject{SyncGroup, "pair"}, 100
+	group.Event.Subject, group.Event.Weighted = Subject{SyncGroup, "pair"}, 100
+	fault := routerRun(configs.HookFault, configs.HookKeepalived)
+	fault.Event.Priority, fault.Event.Weighted = 1, 130
 	stop := routerRun(configs.HookStop, configs.HookKeepalived)
-	stop.Event.Priority = 150
+	stop.Event.Weighted = 150
 	for _, tt := range []struct {
 		run  Run
 		want string
@@ -60,6 +62,7 @@ func TestArguments(t *testing.T) {
 		{routerRun(configs.HookMaster, configs.HookKeepalived), "/bin/notify x INSTANCE web MASTER 0"},
 		{routerRun(configs.HookContested, configs.HookKeepalived), "/bin/notify x INSTANCE web MASTER_RX_LOWER_PRI 0"},
 		{routerRun(configs.HookContestOver, configs.HookKeepalived), "/bin/notify x INSTANCE web MASTER 0"},
+		{fault, "/bin/notify x INSTANCE web FAULT 130"},
 		{stop, "/bin/notify x INSTANCE web STOP 150"},
 		{group, "/bin/notify x GROUP pair FAULT 0"},
 	} {

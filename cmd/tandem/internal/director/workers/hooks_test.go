@@ -29,7 +29,7 @@ func hookRun(h configs.Hook) hooks.Run {
 		h.Timeout = 10 * time.Second
 	}
 	return hooks.Run{ID: 7, Hook: &h, Attempt: 2, Event: hooks.Event{
-		Subject: hooks.Subject{Kind: hooks.Router, Name: "web"}, What: configs.HookMaster, Reason: "startup", Priority: 150,
+		Subject: hooks.Subject{Kind: hooks.Router, Name: "web"}, What: configs.HookMaster, Reason: "startup", Priority: 150, Weighted: 150,
 	}}
 }
 
