@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -22,13 +23,16 @@ import (
 type machine struct {
 	*lab.Host
 	scene *scene
+	unit  string // of tandem
 	root  string // its directory in the lab
 	cmd   *exec.Cmd
 	began time.Time
+	ended chan struct{} // closed when process 1 has ended
+	boots int
 }
 
-// start unpacks the root, and starts process 1.
-func (m *machine) start() error {
+// unpack unpacks the root.
+func (m *machine) unpack() error {
 	m.root = filepath.Join(m.Dir(), "root")
 	if err := os.Mkdir(m.root, 0o755); err != nil {
 		return err
@@ -37,17 +41,21 @@ func (m *machine) start() error {
 		return fmt.Errorf("unpack the root of %s: %w\n%s", m.Name, err, text)
 	}
 	// Debian's installer writes these two for each machine.
-	id := fmt.Sprintf("%032x\n", 0x1000+len(m.scene.machines))
-	if err := errors.Join(m.write("etc/hostname", m.Name+"\n", 0o644), m.write("etc/machine-id", id, 0o444)); err != nil {
-		return err
-	}
+	sum := sha256.Sum256([]byte(m.Name))
+	id := fmt.Sprintf("%x\n", sum[:16])
+	return errors.Join(m.write("etc/hostname", m.Name+"\n", 0o644), m.write("etc/machine-id", id, 0o444))
+}
+
+// start starts process 1.
+func (m *machine) start() error {
 	console, err := os.Create(m.consoleFile())
 	if err != nil {
 		return err
 	}
 	defer console.Close()
 	m.began = time.Now()
-	m.cmd = exec.Command("/proc/self/exe", bootFlag, m.root, m.Name)
+	m.boots++ // the systemd before has left groups in its group
+	m.cmd = exec.Command("/proc/self/exe", bootFlag, m.root, m.Name, fmt.Sprintf("%s-%d", m.Name, m.boots))
 	m.cmd.Stdout, m.cmd.Stderr = console, console
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
@@ -56,7 +64,11 @@ func (m *machine) start() error {
 	if err := m.Do(m.cmd.Start); err != nil {
 		return fmt.Errorf("start %s: %w", m.Name, err)
 	}
-	go func() { _ = m.cmd.Wait() }() // the lab kills process 1, and with it all others
+	m.ended = make(chan struct{})
+	go func() { // at the end, the lab kills process 1, and with it all others
+		_ = m.cmd.Wait()
+		close(m.ended)
+	}()
 	return nil
 }
 
@@ -101,23 +113,44 @@ func (m *machine) awaitRunning(limit time.Duration) time.Duration {
 			failed, _ := m.run("systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager")
 			m.scene.Fatalf("%s is degraded:\n%s", m.Name, failed)
 		}
-		time.Sleep(time.Second)
+		select {
+		case <-m.ended:
+			limit = 0
+		case <-time.After(time.Second):
+		}
 	}
 	console, _ := os.ReadFile(m.consoleFile())
 	jobs, _ := m.run("systemctl list-jobs --no-pager")
-	m.scene.Fatalf("%s does not run after %s: systemctl is-system-running says %q\n%s\nits console:\n%s", m.Name, limit, said, jobs, console)
+	m.scene.Fatalf("%s does not run after %.0f s: systemctl is-system-running says %q\n%s\nits console:\n%s", m.Name, time.Since(m.began).Seconds(), said, jobs, console)
 	return 0
 }
 
-// bootFlag makes the program process 1 of a machine. Its arguments are the root and the machine's name.
+// restart ends the machine as its administrator does, and starts it again.
+func (m *machine) restart() {
+	m.must("systemctl --no-block poweroff")
+	select {
+	case <-m.ended:
+	case <-time.After(time.Minute):
+		m.scene.Fatalf("%s does not power off", m.Name)
+	}
+	// A kernel that starts has no services. This one still has those that the director has left for its next start.
+	m.Run("ipvsadm", "-C")
+	if err := m.start(); err != nil {
+		m.scene.Fatalf("%v", err)
+	}
+	m.awaitRunning(2 * time.Minute)
+}
+
+// bootFlag makes the program process 1 of a machine. Its arguments are the root, the machine's name, and the name of
+// its control group.
 const bootFlag = "-boot"
 
 // boot prepares the file systems of a machine, and becomes its systemd. The process is in namespaces of its own.
-func boot(root, name string) error {
+func boot(root, name, group string) error {
 	// The group of this process becomes the root of its control groups. A namespace of a thread becomes that of the process that
 	// the thread starts.
 	runtime.LockOSThread()
-	group := filepath.Join(groups, name)
+	group = filepath.Join(groups, group)
 	if err := errors.Join(os.MkdirAll(group, 0o755), os.WriteFile(group+"/cgroup.procs", []byte("0"), 0)); err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command fresh has the whole life of tandem's Debian package on two fresh machines: each has a root directory made by debootstrap, and
-// systemd as process 1. There the former package is installed, a pair is set up from a shipped example, it fails over, is upgraded to
-// this package, removed and purged. A client asks all the time.
+// Command fresh has the whole life of tandem's Debian package on fresh machines: two directors and a real server. Each has a root directory
+// made by debootstrap, and systemd as process 1. There the former package is installed, a pair is set up from a shipped example, it fails
+// over, is upgraded to this package, removed and purged. A client asks all the time.
 //
 // It prints a table, and fails if the client notices a planned step, or if something is left on a machine that was not there before.
 package main
@@ -34,12 +34,13 @@ var (
 var packages = []string{"systemd-sysv", "iproute2", "kmod", "procps"}
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == bootFlag {
-		fmt.Fprintln(os.Stderr, boot(os.Args[2], os.Args[3]))
+	if len(os.Args) == 5 && os.Args[1] == bootFlag {
+		fmt.Fprintln(os.Stderr, boot(os.Args[2], os.Args[3], os.Args[4]))
 		os.Exit(1)
 	}
 	flag.StringVar(&former.From, "former", "", "the former Debian package, a `FILE`")
 	flag.StringVar(&latest.From, "latest", "", "this Debian package, a `FILE`")
+	ask := flag.Duration("ask", 5*time.Millisecond, "how often the client asks")
 	verbose := flag.Bool("v", false, "print each command with its output")
 	flag.Parse()
 	if lab.Outside() {
@@ -61,12 +62,25 @@ func main() {
 	lab.EnterCarrying([]lab.File{root, former, latest}, memory, "github.com/tandem-lvs/tandem/integration/fresh", limit)
 
 	attempt := lab.NewAttempt("fresh")
-	reason := attempt.Do(func() { (&scene{Attempt: attempt}).play() })
+	s := &scene{Attempt: attempt, ask: *ask}
+	reason := attempt.Do(s.play)
+	s.conclude()
 	if *verbose || reason != "" {
 		fmt.Fprintln(os.Stderr, strings.Join(attempt.Logs(), "\n"))
 	}
 	if reason != "" {
 		fmt.Println("FAIL:", reason)
 		os.Exit(1)
+	}
+}
+
+// conclude prints what was compared before the installation and after the purge.
+func (s *scene) conclude() {
+	fmt.Println()
+	for _, text := range s.compared {
+		fmt.Println("compared on", text)
+	}
+	for _, text := range s.excused {
+		fmt.Println("exception:", text)
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,24 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	example = "usr/share/doc/tandem/examples/pair.toml"
-	config  = "etc/tandem/tandem.toml"
-	// askEvery is how often the client asks for a new connection. The emulated machine does not carry more.
-	askEvery = 5 * time.Millisecond
-	// unnoticed is the number of questions in a row without an answer that a client does not notice.
-	unnoticed = 2
-)
+// unnoticed is the number of questions in a row without an answer that a client does not notice.
+const unnoticed = 2
 
-// A scene is the life of the package on two machines.
+// A scene is the life of the package on three machines: two directors and a real server.
 type scene struct {
 	*lab.Attempt
 	lab.Pair
-	machines []*machine
-	before   map[*machine]traces
+	ask           time.Duration // how often the client asks
+	lb1, lb2, web *machine
+	before        map[*machine]traces
+	compared      []string // what was compared
+	excused       []string // the differences that are exceptions
 }
 
-// build makes the network of the shipped example, and starts both machines.
+func (s *scene) machines() []*machine { return []*machine{s.lb1, s.lb2, s.web} }
+
+// build makes the network of the shipped example, and starts the machines.
 func (s *scene) build() {
 	l := lab.New(s.Attempt)
 	if err := unix.Mount("cgroup2", groups, "cgroup2", unix.MS_NOSUID, ""); err != nil {
@@ -44,23 +42,26 @@ func (s *scene) build() {
 		s.Fatalf("control groups: %v", err)
 	}
 	s.Pair = lab.Pair{Lab: l, Client: l.Host("client", "192.0.2.1/24")}
-	for i, addr := range []string{"192.0.2.11/24", "192.0.2.12/24"} {
-		web := l.Host("web"+strconv.Itoa(i+1), addr)
-		web.RealServer(lab.VIP)
-		web.HTTPServer(web.Name)
+	machine := func(name, addr, unit string) *machine {
+		return &machine{Host: l.Host(name, addr), scene: s, unit: unit}
 	}
-	a, b := &machine{Host: l.Host("lb1", "192.0.2.2/24"), scene: s}, &machine{Host: l.Host("lb2", "192.0.2.3/24"), scene: s}
+	s.lb1, s.lb2 = machine("lb1", "192.0.2.2/24", "tandem"), machine("lb2", "192.0.2.3/24", "tandem")
+	s.web = machine("web1", "192.0.2.11/24", "tandem-realserver")
+	s.web.HTTPServer("web1")
+	// The second real server is as somebody has prepared it without tandem.
+	other := l.Host("web2", "192.0.2.12/24")
+	other.RealServer(lab.VIP, secondVIP)
+	other.HTTPServer("web2")
 	// The example's second machine has another kind of network card.
-	b.Run("ip", "link", "set", "eth0", "down")
-	b.Run("ip", "link", "set", "eth0", "name", "ens3")
-	b.Run("ip", "link", "set", "ens3", "up")
-	for _, m := range []*machine{a, b} {
-		s.machines = append(s.machines, m)
-		if err := m.start(); err != nil {
+	s.lb2.Run("ip", "link", "set", "eth0", "down")
+	s.lb2.Run("ip", "link", "set", "eth0", "name", "ens3")
+	s.lb2.Run("ip", "link", "set", "ens3", "up")
+	for _, m := range s.machines() {
+		if err := errors.Join(m.unpack(), m.start()); err != nil {
 			s.Fatalf("%v", err)
 		}
 	}
-	s.A, s.B = a.director(), b.director()
+	s.A, s.B = s.lb1.director(), s.lb2.director()
 }
 
 // director is the machine as a director of the lab.
@@ -69,81 +70,79 @@ func (m *machine) director() *lab.Director {
 	return &lab.Director{Host: m.Host, Socket: socket}
 }
 
-// both does something on both machines at the same time, and returns what to say about each.
-func (s *scene) both(do func(*machine) string) [2]string {
-	var said [2]string
+// each does something on machines at the same time, and returns what to say about each.
+func (s *scene) each(machines []*machine, do func(*machine) string) []string {
+	said := make([]string, len(machines))
+	failed := s.Failed()
 	var running sync.WaitGroup
-	for i, m := range s.machines {
-		// A failure on one machine ends only this goroutine. The other one goes on.
+	for i, m := range machines {
+		// A failure on one machine ends only this goroutine.
 		running.Go(func() { s.Keep(func() { said[i] = do(m) }) })
 	}
 	running.Wait()
-	s.stopIfFailed()
+	if !failed && s.Failed() {
+		s.Fatalf("see above")
+	}
 	return said
 }
 
-func (s *scene) stopIfFailed() {
-	if s.Failed() {
-		s.Fatalf("see above")
-	}
-}
-
-// row prints a row of the table.
-func row(step string, said [2]string, client string) {
-	fmt.Printf("| %s | %s | %s | %s |\n", step, said[0], said[1], client)
+// row prints a row of the table: what is now on each machine.
+func (s *scene) row(step, client string) {
+	now := strings.Join(s.each(s.machines(), (*machine).state), " | ")
+	fmt.Printf("| %s | %s | %s |\n", step, now, client)
 }
 
 // watched has a client ask while something happens that it must not notice, and prints the row.
-func (s *scene) watched(step string, do func(), describe func(*machine) string) {
-	probe := s.Client.ProbeTCP(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddrPort(lab.VIP+":80"), askEvery)
+func (s *scene) watched(step string, do func()) {
+	probe := s.Client.ProbeTCP(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddrPort(lab.VIP+":80"), s.ask)
 	s.Answers(probe)
 	do()
 	s.Answers(probe)
 	out := probe.Stop()
 	missed := probe.Missed()
-	row(step, s.both(describe), fmt.Sprintf("%d of %d questions without an answer, %d in a row; longest pause between two questions %d ms",
+	s.row(step, fmt.Sprintf("%d of %d questions unanswered, %d in a row; longest pause of the client %d ms",
 		out.Lost, out.Sent, missed, out.Gap.Milliseconds()))
-	if allowed := unnoticed + int(out.Gap/askEvery); missed > allowed || out.Open {
+	if allowed := unnoticed + int(out.Gap/s.ask); missed > allowed || out.Open {
 		s.Errorf("%s: the client missed %d answers in a row, want at most %d: %s", step, missed, allowed, out)
 	}
 }
 
-// state describes a machine's director.
+// state describes what of the package is on a machine, and what it does.
 func (m *machine) state() string {
-	is, err := m.director().Status()
-	if err != nil || len(is.VRRP) != 1 {
-		return fmt.Sprintf("no director: %v", err)
+	status, _ := m.run("dpkg-query --show --showformat='${Version} ${db:Status-Status}' tandem 2>/dev/null")
+	version, status, _ := strings.Cut(strings.TrimSpace(status), " ")
+	switch {
+	case status == "" || status == "not-installed":
+		return "–"
+	case status != "installed":
+		return status
 	}
-	text := is.VRRP[0].State + ", tandem " + is.Version
-	if m.Has(lab.VIP) {
-		text += ", has the VIP"
+	if active, _ := m.run("systemctl is-active " + m.unit); strings.TrimSpace(active) != "active" {
+		return "installed " + version
+	}
+	_, version, _ = strings.Cut(version, ".g")
+	does := "serves"
+	if m.unit == "tandem" {
+		is, err := m.director().Status()
+		if err != nil || len(is.VRRP) == 0 {
+			return fmt.Sprintf("no director answers: %v", err)
+		}
+		if does, version = is.VRRP[0].State, is.Version; is.VRRP[0].Name != "web" {
+			does = is.VRRP[0].Name
+		}
+	}
+	text := fmt.Sprintf("%s, %s", does, version)
+	if has := slices.DeleteFunc([]string{lab.VIP, secondVIP}, func(vip string) bool { return !m.Has(vip) }); len(has) > 0 {
+		text += ", has " + strings.Join(has, " and ")
 	}
 	return text
-}
-
-// configure writes the configuration, as the page First pair of the guide does: from an example of the package, with a channel.
-func (m *machine) configure(peer bool) {
-	text, err := os.ReadFile(filepath.Join(m.root, example))
-	if err == nil && peer {
-		text = []byte(strings.NewReplacer(
-			"[director.lb1]", "[peer]\nkey = { file = \"/etc/tandem/peer.key\" }\n\n[director.lb1]\npeer.address = \"192.0.2.3:8474\"",
-			"[director.lb2]", "[director.lb2]\npeer.address = \"192.0.2.2:8474\"").Replace(string(text)))
-	}
-	if err == nil {
-		err = m.write(config, string(text), 0o644)
-	}
-	if err != nil {
-		m.scene.Fatalf("configure %s: %v", m.Name, err)
-	}
-	m.must("tandem check /" + config)
 }
 
 // install installs a package.
 func (m *machine) install(deb lab.File) {
 	text, err := os.ReadFile(deb.Path())
 	if err == nil {
-		// Below /root, because /tmp is another file system in the machine.
-		err = m.write("root/"+deb.Name, string(text), 0o644)
+		err = m.write("root/"+deb.Name, string(text), 0o644) // /tmp is another file system in the machine
 	}
 	if err != nil {
 		m.scene.Fatalf("copy %s to %s: %v", deb.Name, m.Name, err)
@@ -151,13 +150,20 @@ func (m *machine) install(deb lab.File) {
 	m.must("dpkg -i " + deb.Name + "; code=$?; rm " + deb.Name + "; exit $code")
 }
 
-func (m *machine) version() string {
-	return m.must("dpkg-query --show --showformat='${Version} ${db:Status-Status}' tandem")
+// awaitMaster waits until a director is master of both virtual routers.
+func (s *scene) awaitMaster(d, other *lab.Director) {
+	s.AwaitMaster(d)
+	s.Eventually(30*time.Second, d.Name+" has the second VIP", func() error {
+		if !d.Has(secondVIP) || other.Has(secondVIP) {
+			return fmt.Errorf("%s on %s: %t, on %s: %t", secondVIP, d.Name, d.Has(secondVIP), other.Name, other.Has(secondVIP))
+		}
+		return nil
+	})
 }
 
 // awaitConnected waits until both directors say that the channel works.
 func (s *scene) awaitConnected() {
-	s.Eventually(30*time.Second, "the directors are connected", func() error {
+	s.Eventually(time.Minute, "the directors are connected", func() error {
 		for _, d := range []*lab.Director{s.A, s.B} {
 			if is, err := d.Status(); err != nil || !is.Peer.Connected() {
 				return errors.Join(err, fmt.Errorf("%s is not connected: %+v", d.Name, is.Peer))

@@ -36,6 +36,7 @@ var looks = []struct {
 	{"ip -6 route", []string{"ip", "-6", "route", "show", "table", "all"}},
 	{"ipvsadm -Sn", []string{"ipvsadm", "-Sn"}},
 	{"ipvsadm daemons", []string{"ipvsadm", "-l", "--daemon"}},
+	{"ipvsadm timeouts", []string{"ipvsadm", "-l", "--timeout"}},
 	{"nft ruleset", []string{"nft", "list", "ruleset"}},
 }
 
