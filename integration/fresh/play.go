@@ -102,8 +102,8 @@ func (s *scene) upgrade() {
 	}
 	for _, d := range []*lab.Director{s.A, s.B} {
 		is, err := d.Status()
-		if want := strings.TrimPrefix(is.Version, "v"); err != nil || !strings.Contains(s.lb1.must("dpkg-query --show tandem"), want) {
-			s.Errorf("%s runs version %s (%v), which is not the one that is installed", d.Name, is.Version, err)
+		if installed := s.lb1.must("tandem version"); err != nil || !strings.Contains(installed, is.Version) {
+			s.Errorf("%s runs version %s (%v), and the one that is installed is %s", d.Name, is.Version, err, installed)
 		}
 	}
 	s.watched("lb2 restarts", func() {
