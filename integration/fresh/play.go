@@ -170,7 +170,9 @@ func (m *machine) purge() {
 func (m *machine) compare(when string, now traces) {
 	differences, excused := compare(m.scene.before[m], now, exceptions)
 	for _, text := range excused {
-		m.scene.excused = append(m.scene.excused, m.Name+", "+when+": "+text)
+		if text = m.Name + ": " + text; !slices.Contains(m.scene.excused, text) {
+			m.scene.excused = append(m.scene.excused, text)
+		}
 	}
 	for _, text := range differences {
 		m.scene.Errorf("%s, %s: %s", m.Name, when, text)
