@@ -35,6 +35,8 @@
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
 # make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
 #                 (make previous PREVIOUS=REVISION)
+# make fresh      the Debian package on fresh machines with systemd: install, pair up, fail over, upgrade from a former commit's package,
+#                 remove, purge. What is left is nothing (make fresh FORMER=REVISION)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
 #                 misses its goal by a factor of 2.
 # make probe      the part of make bench that is about tandem probe: a server pauses for 500 ms, and what tandem probe, vegeta and
@@ -188,6 +190,16 @@ previous:
 	@git cat-file -e '$(PREVIOUS)^{commit}' || { echo "this clone does not have $(PREVIOUS): git fetch --unshallow" >&2; exit 1; }; \
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive '$(PREVIOUS)' | tar -x -C "$$dir" && \
 	go run ./integration/previous -source "$$dir" -version "$$(git rev-parse --short '$(PREVIOUS)')"
+
+FORMER ?= HEAD^
+.PHONY: fresh
+fresh:
+	@git cat-file -e '$(FORMER)^{commit}' || { echo "this clone does not have $(FORMER): git fetch --unshallow" >&2; exit 1; }; \
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && mkdir "$$dir/source" && git archive '$(FORMER)' | tar -x -C "$$dir/source" && \
+	version=$$(git describe --tags --always '$(FORMER)') && seconds=$$(git log -1 --format=%ct '$(FORMER)') && \
+	(cd "$$dir/source" && SOURCE_DATE_EPOCH=$$seconds go run ./configs/package -format deb -arch amd64 -version "$$version" -out "$$dir/former") && \
+	go run ./configs/package -format deb -arch amd64 -version '$(VERSION)' -out "$$dir/latest" && \
+	go run ./integration/fresh -former "$$dir"/former/*.deb -latest "$$dir"/latest/*.deb $(FRESH)
 
 FLOOD ?= 5s
 .PHONY: hmac

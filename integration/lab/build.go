@@ -46,6 +46,13 @@ func (tr trip) files(ctx context.Context) ([]runFile, error) {
 		}
 		files = append(files, runFile{name: c.Name, mode: 0o755, data: data})
 	}
+	for _, c := range tr.carried {
+		data, err := os.ReadFile(c.From)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, runFile{name: c.Name, mode: 0o644, data: data})
+	}
 	text, err := json.Marshal(order{Args: tr.args, Env: append(tr.env, passedEnv()...)})
 	if err != nil {
 		return nil, err

@@ -91,6 +91,8 @@ type trip struct {
 	env     []string
 	limit   time.Duration // 0: none
 	extra   []Packages    // beside those of the base
+	carried []File
+	memory  int // of a virtual machine, in MB
 }
 
 // enter returns in the payload; in every other role it exits.
@@ -146,7 +148,7 @@ func (tr trip) run(ctx context.Context) (int, error) {
 		defer cancel()
 	}
 	if place == placeVM {
-		return bootVM(ctx, base, files)
+		return bootVM(ctx, base, files, max(tr.memory, usualMemory))
 	}
 	return runDirect(ctx, base, files)
 }

@@ -31,9 +31,12 @@ func ensureQemu(ctx context.Context) error {
 		", which is not here: install it (Debian, Ubuntu: apt-get install qemu-system-x86; Fedora: dnf install qemu-system-x86)")
 }
 
-// bootVM runs the payload in a virtual machine and returns its exit code. Kernel, image and console are passed as open
+// usualMemory is the memory of a virtual machine, in MB.
+const usualMemory = 1536
+
+// bootVM runs the payload in a virtual machine and returns its exit code. memory is in MB. Kernel, image and console are passed as open
 // files, so nothing stays on disk whatever happens to this process. The machine dies with this process.
-func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
+func bootVM(ctx context.Context, b *base, files []runFile, memory int) (int, error) {
 	image, err := initramfs(b.tree, files)
 	if err != nil {
 		return 0, err
@@ -60,7 +63,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 	defer outRead.Close()
 
 	var complaints, console bytes.Buffer
-	cmd := machine(ctx, kernel, initrd, consoleWrite, outWrite)
+	cmd := machine(ctx, memory, kernel, initrd, consoleWrite, outWrite)
 	cmd.Stderr = &complaints
 	// Pdeathsig is sent when the thread that started the machine ends.
 	runtime.LockOSThread()
@@ -90,7 +93,7 @@ func bootVM(ctx context.Context, b *base, files []runFile) (int, error) {
 }
 
 // machine returns the command that runs a virtual machine: the kernel's messages go to console, the payload's output to out.
-func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.Cmd {
+func machine(ctx context.Context, memory int, kernel, initrd, console, out *os.File) *exec.Cmd {
 	accel := os.Getenv("TANDEM_LAB_ACCEL")
 	if accel == "" {
 		// Not KVM, even where /dev/kvm opens: on nested machines the guest then often hangs.
@@ -99,7 +102,7 @@ func machine(ctx context.Context, kernel, initrd, console, out *os.File) *exec.C
 	cmd := exec.CommandContext(ctx, qemu,
 		// Without the fast strings of real processors, which are emulated byte by byte: a page fault takes a third of the time. And
 		// with page tables of four levels, not five.
-		"-accel", accel, "-cpu", "max,-erms,-fsrm,-la57", "-smp", "2", "-m", "1536", "-nodefaults", "-no-user-config", "-no-reboot",
+		"-accel", accel, "-cpu", "max,-erms,-fsrm,-la57", "-smp", "2", "-m", strconv.Itoa(memory), "-nodefaults", "-no-user-config", "-no-reboot",
 		"-display", "none", "-monitor", "none", "-nic", "none",
 		// The extra files below, as they are numbered in the child.
 		"-kernel", "/proc/self/fd/3", "-initrd", "/proc/self/fd/4",

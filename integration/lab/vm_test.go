@@ -27,7 +27,7 @@ func TestMachineThatDies(t *testing.T) {
 	t.Run("kernel panic", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := bootVM(ctx, &base{kernel: b.kernel, tree: empty}, nil)
+		_, err := bootVM(ctx, &base{kernel: b.kernel, tree: empty}, nil, usualMemory)
 		if err == nil || !strings.Contains(err.Error(), "Kernel panic") {
 			t.Errorf("%v, want the kernel's panic", err)
 		}
@@ -36,7 +36,7 @@ func TestMachineThatDies(t *testing.T) {
 		reason := errors.New("still running")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, reason)
 		defer cancel()
-		if _, err := bootVM(ctx, &base{kernel: b.kernel, tree: empty}, nil); !errors.Is(err, reason) {
+		if _, err := bootVM(ctx, &base{kernel: b.kernel, tree: empty}, nil, usualMemory); !errors.Is(err, reason) {
 			t.Errorf("%v, want %q", err, reason)
 		}
 	})
