@@ -74,10 +74,6 @@ func (s *site) die(k kind, d death, before snapshot) time.Duration {
 	} else {
 		args = append(args, append(strings.Fields(k.args), "--hold", d.hold.String())...)
 	}
-	s.Eventually(30*time.Second, "the drill is not refused", func() error { // two masters are remembered for some seconds
-		_, err := s.a.TryRun(args[0], append(slices.Clone(args[1:]), "--dry-run")...)
-		return err
-	})
 	s.Logf("%s: %s", d.name, strings.Join(args, " "))
 	end := d.begin(s, args)
 	s.Eventually(30*time.Second, "the fault is there", func() error {

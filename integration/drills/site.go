@@ -198,7 +198,9 @@ func (s *site) await(limit time.Duration) {
 		if err != nil || !strings.Contains(out, "clock of director-b") {
 			return fmt.Errorf("the directors do not know each other yet: %w: %s", err, out)
 		}
-		return nil
+		// Two masters, as at the start of a pair, are remembered for some seconds: a drill would be refused.
+		_, err = s.a.TryRun(s.a.Program(), "drill", "-c", s.a.File, "failover", "--dry-run")
+		return err
 	})
 }
 
