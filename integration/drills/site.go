@@ -205,10 +205,11 @@ func (s *site) await(limit time.Duration) {
 }
 
 // probe starts tandem probe on the client twice. Both wait until drills drive them. One asks every 20 ms by UDP: a question needs no
-// connection, so it is lost only if nobody takes it. The other keeps connections open.
+// connection, so it is lost only if nobody takes it. An emulated machine may be slow: what is answered within a second is served. The other
+// keeps connections open.
 func (s *site) probe(flows int) {
 	for _, args := range [][]string{
-		{asked, "--udp", "--every", "20ms", "--listen", asker},
+		{asked, "--udp", "--every", "20ms", "--slow", "1s", "--listen", asker},
 		{service, "--every", "30s", "--flows", fmt.Sprint(flows), "--listen", keeper},
 	} {
 		p := s.client.Start(lab.Tandem.Path(), append([]string{"probe", "--key", s.key, "--send", `hello\n`}, args...)...)
