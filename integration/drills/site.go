@@ -26,7 +26,7 @@ const (
 	service     = lab.VIP + ":2000"
 	asked       = lab.VIP + ":7"
 	connections = 200
-	// asker and keeper are two machines' worth of clients on one: one asks, the other keeps connections open.
+	// asker and keeper are where the two probers of the client's machine listen: one asks, the other keeps connections open.
 	asker  = "192.0.2.1:8475"
 	keeper = "192.0.2.1:8476"
 	key    = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
