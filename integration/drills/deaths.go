@@ -40,7 +40,7 @@ func deathsPart() part {
 	p := part{
 		name: "deaths",
 		title: "The drill dies in the middle of the fault. A cell is the time from its death until both directors are as before, line by " +
-			"line; for the network, from the moment when it is back: the fault on the machine itself was undone before.",
+			"line. For the network, the time begins when it is back: the fault on the machine itself was undone before that.",
 		heading: []string{"kind"},
 	}
 	for _, d := range deaths {

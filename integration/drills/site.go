@@ -26,7 +26,7 @@ const (
 	service     = lab.VIP + ":2000"
 	asked       = lab.VIP + ":7"
 	connections = 200
-	// asker and keeper are two machines' worth of clients on one: one asks, the other keeps connections open.
+	// asker and keeper are where the two probers of the client's machine listen: one asks, the other keeps connections open.
 	asker  = "192.0.2.1:8475"
 	keeper = "192.0.2.1:8476"
 	key    = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -198,15 +198,18 @@ func (s *site) await(limit time.Duration) {
 		if err != nil || !strings.Contains(out, "clock of director-b") {
 			return fmt.Errorf("the directors do not know each other yet: %w: %s", err, out)
 		}
-		return nil
+		// Two masters, as at the start of a pair, are remembered for some seconds: a drill would be refused.
+		_, err = s.a.TryRun(s.a.Program(), "drill", "-c", s.a.File, "failover", "--dry-run")
+		return err
 	})
 }
 
 // probe starts tandem probe on the client twice. Both wait until drills drive them. One asks every 20 ms by UDP: a question needs no
-// connection, so it is lost only if nobody takes it. The other keeps connections open.
+// connection, so it is lost only if nobody takes it. An emulated machine may be slow: what is answered within a second is served. The other
+// keeps connections open.
 func (s *site) probe(flows int) {
 	for _, args := range [][]string{
-		{asked, "--udp", "--every", "20ms", "--listen", asker},
+		{asked, "--udp", "--every", "20ms", "--slow", "1s", "--listen", asker},
 		{service, "--every", "30s", "--flows", fmt.Sprint(flows), "--listen", keeper},
 	} {
 		p := s.client.Start(lab.Tandem.Path(), append([]string{"probe", "--key", s.key, "--send", `hello\n`}, args...)...)

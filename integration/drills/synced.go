@@ -15,7 +15,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// every is the time between two questions on a connection. The kernel copies a connection after so many packets of it.
+// every is the time between two questions on a connection. The kernel copies a connection again after a number of its packets.
 const every = time.Second
 
 // A talk is connections of the client that exchange data.
