@@ -140,9 +140,10 @@ func gateway(s *scene) {
 	s.questions = []question{s.get("http://192.0.2.50/")}
 }
 
-// unplugged pulls the cable of director-a's inner network out.
+// unplugged pulls the cable of director-a's inner network out. director-a cannot say there that it leaves, and keepalived waits until all
+// members of its group hear nothing.
 func unplugged(s *scene) {
-	s.take("cable of a unplugged", s.only("b"), s.skew(s.b)+s.reaction, func() { s.a.CutAt(inside) })
+	s.take("cable of a unplugged", s.only("b"), s.down(s.b)+s.reaction, func() { s.a.CutAt(inside) })
 	s.take("back", s.after("b"), s.reaction, func() { s.a.PlugAt(inside) })
 }
 
