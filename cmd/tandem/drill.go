@@ -71,7 +71,8 @@ The outage comes from the histories of both directors, and from the announcement
 longest time in which nobody was known to be master. A director that is stopped or dead goes on forwarding in
 its kernel, so clients may have seen less. With --probe, a machine of a client on which tandem probe --listen waits
 asks the service meanwhile, and the report also has what it saw: outage, first answer, broken connections. --budget is
-then about its outage. The drill is refused if it gets no answer before the failure.
+then about its outage. The drill is refused if it gets no answer before the failure. If it keeps connections open (--flows),
+the failure waits up to 10 s until the peer has them.
 
 The director is told of each drill: tandem status warns while one is under way and has the last one of each kind,
 tandem history has its steps, and the metrics tandem_drill_… the last outage and the last success. Reports are in
