@@ -39,3 +39,15 @@ var privileged = []uint32{
 	unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_SWAPON, unix.SYS_SWAPOFF, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_VHANGUP,
 	unix.SYS_NFSSERVCTL, unix.SYS_PERSONALITY, unix.SYS_MKNODAT,
 }
+
+// Ownership returns the calls that give a file to somebody else.
+func Ownership() []uint32 {
+	return slices.Concat([]uint32{unix.SYS_FCHOWN, unix.SYS_FCHOWNAT}, ownershipHere)
+}
+
+// Identity returns the calls of Privileged that change the user of this process.
+func Identity() []uint32 {
+	return []uint32{
+		unix.SYS_SETUID, unix.SYS_SETGID, unix.SYS_SETREUID, unix.SYS_SETREGID, unix.SYS_SETRESUID, unix.SYS_SETRESGID, unix.SYS_SETGROUPS,
+	}
+}

@@ -7,4 +7,4 @@ package seccomp
 // architecture 0: there is no filter for this one.
 const architecture = 0
 
-var privilegedHere, startingHere []uint32
+var privilegedHere, startingHere, ownershipHere []uint32
