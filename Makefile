@@ -26,6 +26,8 @@
 # make masters    the network between two directors breaks in each way, with tandem and with keepalived: how long both have the VIP, how
 #                 long nobody has it, and what a client sees, as a table (make masters MASTERS='-only heartbeat')
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
+# make hardened   the native tests of pairs with directors that run as tandem.service runs them: not root, with its capabilities and system
+#                 calls (make hardened HARDENED='TestHandOver')
 # make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
 #                 (make previous PREVIOUS=REVISION)
 # make bench      tandem beside keepalived and ipvsadm, measured in one run. Some figures have a goal beside them: it fails if one
@@ -158,6 +160,11 @@ matrix:
 .PHONY: channel
 channel:
 	CGO_ENABLED=0 go test -count=1 -timeout 15m $(NATIVE) -run '^TestChannel' -v -channel
+
+HARDENED ?= .
+.PHONY: hardened
+hardened:
+	CGO_ENABLED=0 go test -count=1 -timeout 20m $(NATIVE) -run '$(HARDENED)' -v -hardened
 
 # A clone may have the latest commits only.
 PREVIOUS ?= 10a9d5246aa3ec3125b6356ccac2153656b2f220
