@@ -4,6 +4,7 @@
 package account
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -39,7 +40,8 @@ func Inherit(f *os.File) error {
 	if is.Uid == folder.Uid {
 		return nil
 	}
-	if err := f.Chown(int(folder.Uid), int(folder.Gid)); err != nil {
+	// A root without CAP_CHOWN, such as that of tandem-realserver.service, keeps its files, which only root uses.
+	if err := f.Chown(int(folder.Uid), int(folder.Gid)); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("failed to give %s to the owner of its folder: %w", f.Name(), err)
 	}
 	return nil
