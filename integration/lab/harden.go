@@ -37,6 +37,10 @@ func (d *Director) launch(program string, args ...string) *Process {
 	if err == nil {
 		err = own(d.dir, "tandem")
 	}
+	// A test's own folders are for root alone.
+	for dir := filepath.Dir(d.dir); err == nil && dir != "/" && dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
+		err = os.Chmod(dir, 0o755)
+	}
 	if err != nil {
 		d.lab.t.Fatalf("prepare %s for the user tandem: %v", d.Name, err)
 	}
