@@ -151,7 +151,8 @@ func hookFields(events []HookEvent, eventsDoc string, doc func(string) string) [
 				"redirected."),
 			func(h *Hook, v []string) { h.Command = v }).Unset("none").Example(`["/usr/local/bin/notify", "web"]`),
 		toml.Optional("user", toml.String("a user's name or number", validUser), "root",
-			doc("The user that runs the command, with the user's own group only. A program of root must be writable by root only."),
+			doc("The user that runs the command, with the user's own group only. A program of root must be writable by root only. "+
+				"With the shipped unit, users other than tandem need its drop-in other-users.conf."),
 			func(h *Hook, v string) { h.User = v }).OnlyFor("commands"),
 		toml.Optional("style", toml.Enum(HookPlain, HookKeepalived), HookPlain,
 			doc("The arguments that are added to those of the command. plain: none. keepalived: TYPE NAME STATE PRIORITY as in keepalived's "+

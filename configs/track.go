@@ -159,7 +159,8 @@ func trackPaceFields() []toml.Field[tracked] {
 // userDoc documents user, of tracked scripts and of checks of type exec.
 const userDoc = "" +
 	"The user that runs the program. The program has no capabilities, and cannot get any by sudo or a set-user-ID program. " +
-	"With the user nobody, `ping` fails, and `killall -0` on a process of root fails."
+	"With the user nobody, `ping` fails, and `killall -0` on a process of root fails. With the shipped unit, users other than " +
+	"tandem need its drop-in other-users.conf."
 
 func checkTrack(at toml.Node, t *tracked) {
 	given := slices.DeleteFunc(slices.Clone(trackedKeys), func(name string) bool { return !at.Has(name) })

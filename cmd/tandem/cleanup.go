@@ -52,5 +52,5 @@ stopped.`,
 	s.name.register(cmd.Flags())
 	cmd.Flags().StringVar(&dir, "state-dir", "", "state `DIRECTORY` of the director (default: the one in the configuration)")
 	registerJSON(cmd, &asJSON, "how many services were removed")
-	return cmd
+	return sayingRoot(cmd, "removes services, connection sync and sysctls from the kernel")
 }

@@ -34,6 +34,8 @@ func newDoctor() *cobra.Command {
 matters, and what to do: the command that fixes it, if there is one. The configuration says whether the
 machine is a director, a real server, or both.
 
+It needs root: it reads the firewall and runs the tracked scripts as their users.
+
 Without --fix, doctor changes nothing. With --fix, it runs the safe commands and examines again. With
 --persist, it also writes the sysctls to a file, so that they last over reboots. "tandem realserver remove"
 removes that file.
@@ -78,7 +80,7 @@ examination failed.`,
 	f.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of {id, severity, what, why, mend, fixable}")
 	cmd.Flags().BoolVar(&fix, "fix", false, "run the safe commands, and examine again")
-	return cmd
+	return sayingRoot(cmd, "reads the firewall and the ARP filter, and --fix changes sysctls")
 }
 
 // doctorFile is the name of the file of sysctls that --fix --persist writes.

@@ -207,7 +207,7 @@ func newRealServer() *cobra.Command {
 the addresses to lo (mode dr) or to a tunnel interface (mode tunnel). In mode nat it only sets the default
 route, through the virtual address that the directors have in this machine's network. The first "apply"
 records the state before it. "remove" restores that state. Without --vip, the settings are those of the
-table [realserver] in the configuration file.`,
+table [realserver] in the configuration file. All of these commands need root.`,
 		Example: `  tandem realserver apply --vip 192.0.2.100 --dry-run
   tandem realserver apply -c /etc/tandem/tandem.toml
   tandem realserver check
@@ -220,7 +220,9 @@ table [realserver] in the configuration file.`,
 		return cmd.Help()
 	}
 	f.register(cmd)
-	cmd.AddCommand(newRealServerApply(&f), newRealServerCheck(&f), newRealServerRemove(&f), newRealServerRun(&f))
+	const sets = "sets addresses, sysctls and the ARP filter"
+	cmd.AddCommand(sayingRoot(newRealServerApply(&f), sets), sayingRoot(newRealServerCheck(&f), "reads the ARP filter and the record of apply"),
+		sayingRoot(newRealServerRemove(&f), sets), sayingRoot(newRealServerRun(&f), sets))
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/account"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
@@ -104,15 +105,15 @@ func keyFile(path string) (vrrp.Secret, *refusal) {
 	return vrrp.NewSecret(octets), nil
 }
 
-// readPrivate reads the first bytes of a file that only its owner may read: root, or the user that runs this process. The hint
-// is for a file that is missing.
+// readPrivate reads the first bytes of a file that only its owner may read: root, the user that runs this process, or, if this is
+// root, the user of the director. The hint is for a file that is missing.
 func readPrivate(path string, most int64, missing string) ([]byte, *refusal) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not block
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &refusal{"does not exist", missing, true}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &refusal{"cannot be read by this user", "run this command as root", true}
+		return nil, &refusal{"cannot be read by this user", unreadableHint(path), true}
 	case err != nil:
 		return nil, unreadable(err)
 	}
@@ -138,10 +139,18 @@ func exposed(path string, mode fs.FileMode, owner, user uint32) *refusal {
 		return &refusal{problem: "is not a regular file"}
 	case mode.Perm()&0o077 != 0:
 		return &refusal{problem: fmt.Sprintf("has mode %04o: other users have access to it", mode.Perm()), hint: "run: chmod 0600 " + path}
-	case owner != 0 && owner != user:
+	case owner != 0 && owner != user && !(user == 0 && account.Is(owner)): // root reads what the director reads
 		return &refusal{problem: fmt.Sprintf("belongs to user %d, who can replace the key", owner), hint: "run: chown root " + path}
 	}
 	return nil
+}
+
+// unreadableHint says what to do about a file that this user may not read.
+func unreadableHint(path string) string {
+	if account.Is(uint32(os.Geteuid())) {
+		return "run: chown " + account.Name + " " + path
+	}
+	return "run this command as root"
 }
 
 // unreadable is an error of reading, without the name of the file.

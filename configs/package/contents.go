@@ -37,7 +37,7 @@ const (
 )
 
 // notExamples are the folders of configs/ that do not go into the documentation.
-var notExamples = []string{"internal", "load", "man", "package", "testdata"}
+var notExamples = []string{"internal", "load", "man", "package", "tandem.service.d", "testdata"}
 
 // exampleNames are the files of the other folders that do, besides the hooks.
 var exampleNames = regexp.MustCompile(`\.(toml|md|conf|json|yml)$`)
@@ -49,6 +49,10 @@ func contents(checkout fs.FS, made parts, format, version string, epoch time.Tim
 	for _, unit := range []string{"tandem.service", "tandem-realserver.service"} {
 		c.add("usr/lib/systemd/system/"+unit, 0o644, packagedUnit(c.read("configs/"+unit)))
 	}
+	for _, dropIn := range []string{"as-root.conf", "other-users.conf"} {
+		c.add("usr/share/tandem/"+dropIn, 0o644, c.read("configs/tandem.service.d/"+dropIn))
+	}
+	c.add("usr/lib/sysusers.d/tandem.conf", 0o644, c.read("configs/package/files/sysusers.conf"))
 	c.add("usr/lib/modules-load.d/tandem.conf", 0o644, c.read("configs/package/files/modules-load.conf"))
 	c.files = append(c.files, file{path: "etc/tandem", mode: 0o755, kind: kindDirectory})
 	c.files = append(c.files, file{path: "etc/default/tandem", mode: 0o644, kind: kindConfig, text: c.read("configs/package/files/default")})

@@ -28,7 +28,10 @@ echo "$name $*" >>"$DPKG_ROOT/calls"
 func newMachine(t *testing.T, files ...string) *machine {
 	m := &machine{t, t.TempDir()}
 	m.write("usr/sbin/tandem", fake, 0o755)
-	m.write("bin/systemctl", fake, 0o755)
+	for _, name := range []string{"chown", "runuser", "systemctl"} {
+		m.write("bin/"+name, fake, 0o755)
+	}
+	m.write("bin/systemd-sysusers", "#!/bin/sh\n[ \"$*\" = \"--root=$DPKG_ROOT tandem.conf\" ]\n", 0o755)
 	m.write("calls", "", 0o644)
 	for _, name := range files {
 		name, text, _ := strings.Cut(name, "=")
@@ -128,6 +131,55 @@ func TestScripts(t *testing.T) {
 			}
 			if !strings.Contains(said, c.said) || c.said == "" && said != "" {
 				t.Errorf("said %q, want %q", said, c.said)
+			}
+		})
+	}
+}
+
+// TestDirectorWasRoot: an upgrade of a director that has run as root gives its keys to the new user. It leaves the director root if
+// the configuration has something that only root may do.
+func TestDirectorWasRoot(t *testing.T) {
+	const state, service = "var/lib/tandem/orders.json", "name = \"lb1\"\n"
+	for _, c := range []struct {
+		name, config, said string
+		checkSays          string
+		own                int // of the state directory
+		chown, root        bool
+	}{
+		{"nothing needs root", service, "", "ok", 0, true, false},
+		{"hooks", service + "[[hook]]\n", "keeps it root", "ok", 0, true, true},
+		{"scripts", service + "track = [{ script = [\"/x\"] }]\n", "keeps it root", "ok", 0, true, true},
+		{"a hook in a comment", service + "# [[hook]]\n", "", "ok", 0, true, false},
+		{"a port of root", service + "[web]\nlisten = \"192.0.2.1:443\"\n", "keeps it root", "ok", 0, true, true},
+		{"a higher port", service + "[web]\nlisten = \"192.0.2.1:9106\"\n", "", "ok", 0, true, false},
+		{"a key elsewhere", service, "keeps it root", "warning: /etc/ssl/x.key cannot be read by this user", 0, true, true},
+		{"the director was not root", service + "[[hook]]\n", "", "ok", 4711, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMachine(t, booted, state)
+			m.write("etc/tandem/tandem.toml", c.config, 0o644)
+			m.write("etc/tandem/peer.key", "secret", 0o600)
+			m.write("usr/share/tandem/as-root.conf", "[Service]\n", 0o644)
+			m.write("bin/runuser", "#!/bin/sh\necho '"+c.checkSays+"' >&2\n", 0o755)
+			if err := os.Chown(filepath.Join(m.root, "var/lib/tandem"), c.own, c.own); err != nil {
+				t.Fatal(err)
+			}
+			calls, code, said := m.run("deb-postinst", "configure", "1.0.0")
+			want := upgradedAs
+			if c.chown {
+				want = "chown tandem " + filepath.Join(m.root, "etc/tandem/peer.key") + ", " + want
+			}
+			_, err := os.Stat(filepath.Join(m.root, "etc/systemd/system/tandem.service.d/as-root.conf"))
+			if calls != want || code != 0 || (err == nil) != c.root {
+				t.Errorf("calls %s\n want %s\n exit code %d, said %s, stays root: %t, want %t", calls, want, code, said, err == nil, c.root)
+			}
+			if !strings.Contains(said, c.said) || c.said == "" && said != "" {
+				t.Errorf("said %q, want %q", said, c.said)
+			}
+			if m.run("deb-postrm", "purge"); c.root {
+				if _, err := os.Stat(filepath.Join(m.root, "etc/systemd/system/tandem.service.d")); err == nil {
+					t.Error("the drop-in is there after the purge")
+				}
 			}
 		})
 	}

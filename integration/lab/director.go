@@ -55,7 +55,7 @@ func (d *Director) Program() string { return d.program.Path() }
 func (d *Director) Launch() *Process {
 	d.lab.t.Helper()
 	d.lab.Logf("%s starts tandem", d.Name)
-	d.proc = d.Start(d.Program(), "run", "-c", d.File)
+	d.proc = d.launch(d.Program(), "run", "-c", d.File)
 	return d.proc
 }
 

@@ -43,9 +43,9 @@ var links = map[string]string{
 // plainFiles are small files of the inside.
 var plainFiles = map[string]string{
 	"/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n" +
-		"Debian-exim:x:101:101::/run:/bin/false\n" +
+		"Debian-exim:x:101:101::/run:/bin/false\ntandem:x:996:996::/var/lib/tandem:/bin/false\n" +
 		"keepalived_script:x:100:65534::/:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-	"/etc/group":         "root:x:0:\nadm:x:4:\nwww-data:x:33:\nDebian-exim:x:101:\nnogroup:x:65534:\n",
+	"/etc/group":         "root:x:0:\nadm:x:4:\nwww-data:x:33:\nDebian-exim:x:101:\ntandem:x:996:\nnogroup:x:65534:\n",
 	"/etc/hosts":         "127.0.0.1 localhost\n::1 localhost\n",
 	"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n",
 	"/etc/services":      "smtp 25/tcp\nhttp 80/tcp\nhttps 443/tcp\n",

@@ -28,5 +28,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv("TANDEM_LAB") == "" && os.Geteuid() == 0 {
 		_ = os.Setenv("TANDEM_LAB", "direct")
 	}
-	lab.Main(m, lab.Tandem)
+	lab.RegisterHardened()
+	lab.Main(m, lab.Tandem, lab.Harden)
 }

@@ -24,6 +24,7 @@ const fakeSystemctl = "#!/bin/sh\necho \"systemctl $*\" >>\"$DPKG_ROOT/calls\"\n
 func newRoot(t *testing.T) *root {
 	r := &root{t, t.TempDir()}
 	r.write("programs/systemctl", fakeSystemctl, 0o755)
+	r.write("programs/systemd-sysusers", "#!/bin/sh\n", 0o755) // this machine gets no user
 	r.write("run/systemd/system/x", "", 0o644)
 	r.write("var/lib/dpkg/status", "", 0o644)
 	for _, dir := range []string{"var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers", "var/log"} {

@@ -157,7 +157,8 @@ var install = sync.OnceValue(func() error {
 		"/usr/local/bin/install":    installer,
 		"/usr/local/bin/journalctl": journalctl,
 		"/usr/local/bin/scp":        scp,
-		"/usr/local/bin/make":       "#!/bin/sh\n", // it was built before
+		"/usr/local/bin/useradd":    "#!/bin/sh\n[ \"$*\" = \"--system --user-group tandem\" ]\n", // the lab has the user
+		"/usr/local/bin/make":       "#!/bin/sh\n",                                                // it was built before
 		clone + "/bin/tandem":       "#!/bin/sh\nexec " + lab.Tandem.Path() + " \"$@\"\n",
 	}
 	err := fs.WalkDir(configs.Shipped, ".", func(file string, d fs.DirEntry, err error) error {

@@ -9,7 +9,7 @@ start() {
 	[ -f "$unit" ] || fail "Unit $1.service not found"
 	for d in $(sed -n 's/^RuntimeDirectory=//p' "$unit"); do mkdir -p "/run/$d"; done
 	for d in $(sed -n 's/^StateDirectory=//p' "$unit"); do mkdir -p "/var/lib/$d"; done
-	sed -n 's/^ExecStartPre=-//p' "$unit" | while read -r before; do $before >/dev/null 2>&1; done
+	sed -n "s/^ExecStartPre=-+*//p" "$unit" | while read -r before; do $before >/dev/null 2>&1; done
 	command=$(sed -n 's/^ExecStart=//p' "$unit")
 	pause=$(sed -n 's/^RestartSec=\(.*\)s$/\1/p' "$unit")
 	grep -q '^Type=notify' "$unit" && grep -q '^Restart=always' "$unit" && [ -n "$command" ] && [ -n "$pause" ] ||

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,6 +38,9 @@ func OpenSettings(store Store[map[string]lvs.ChangedSetting], log hclog.Logger) 
 // OpenSettingsBelow does what OpenSettings does, for settings below another folder than /proc/sys.
 func OpenSettingsBelow(root string, store Store[map[string]lvs.ChangedSetting], log hclog.Logger) (*Settings, error) {
 	changed, err := store.Load()
+	// Root may run this with the state of a director that is not root, and must not write for it what only root may write.
+	changed = maps.Clone(changed)
+	maps.DeleteFunc(changed, func(p string, _ lvs.ChangedSetting) bool { return path.Clean(p) != p || !strings.HasPrefix(p, "net/") })
 	return &Settings{root: root, log: log, memory: newMemory(store), changed: changed}, err
 }
 

@@ -90,7 +90,7 @@ type Loop struct {
 	out          []byte
 	own          []netip.Addr // the IPv4 addresses that we send from
 	fds          []unix.PollFd
-	timeout      unix.Timespec
+	timeout      timeout
 
 	suspension func() time.Duration // the function of that name; a test replaces it
 	suspended  time.Duration        // how long the machine has been suspended since the start of the process
@@ -127,7 +127,8 @@ func New(iface string, o Options) *Loop {
 func (l *Loop) Run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer stickyTimeouts()()
+	l.timeout.open()
+	defer l.timeout.close()
 	if err := probe(); err != nil {
 		return err
 	}

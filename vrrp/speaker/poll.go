@@ -67,8 +67,7 @@ func (l *Loop) poll(fds []unix.PollFd, until time.Time) error {
 	fds[0] = unix.PollFd{Fd: int32(l.event), Events: unix.POLLIN}
 	var timeout *unix.Timespec
 	if !until.IsZero() {
-		l.timeout = unix.NsecToTimespec(int64(max(0, until.Sub(l.now()))))
-		timeout = &l.timeout
+		timeout = l.timeout.of(until.Sub(l.now()))
 	}
 	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && err != unix.EINTR {
 		return fmt.Errorf("failed to wait on the VRRP sockets of %s: %w", l.iface, err)

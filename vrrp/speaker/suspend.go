@@ -4,6 +4,7 @@ package speaker
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -49,16 +50,47 @@ func bootTime() int64 {
 	return ts.Nano()
 }
 
-// stickyTimeouts makes the calling thread, which must be locked, wake up at once when the process continues after a stop, or
-// its machine after a suspension. Otherwise the kernel continues an interrupted ppoll with the time that was left before (see
-// poll_select_finish in fs/select.c): a master that stood still would hold its addresses for that time. It returns a function
-// that undoes this. If this is forbidden, the thread wakes up later, or with the next packet.
-func stickyTimeouts() (undo func()) {
-	const ask, sticky = 0xffffffff, 0x4000000 // personality(2)
-	former, _, errno := unix.Syscall(unix.SYS_PERSONALITY, ask, 0, 0)
-	if errno != 0 {
-		return func() {}
+// A timeout is the maximum time of a wait. When it is open, the thread wakes up at once when the process continues after a stop, or its machine
+// after a suspension. Otherwise the kernel continues an interrupted ppoll with the time that was left before: a master that stood still
+// would hold its addresses for that time. The kernel does that only if it can write down the time that is left (see
+// poll_select_finish in fs/select.c). So it gets the time in memory that can only be read, which is the same as the memory where this
+// process writes. The personality STICKY_TIMEOUTS does the same, but the unit's LockPersonality= forbids it.
+type timeout struct {
+	ours, kernels []byte // one page of memory, twice
+	plain         unix.Timespec
+}
+
+// open makes the memory. If it cannot be had, the thread wakes up later, or with the next packet.
+func (t *timeout) open() {
+	fd, err := unix.MemfdCreate("timeout", unix.MFD_CLOEXEC)
+	if err != nil {
+		return
 	}
-	_, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former|sticky, 0, 0)
-	return func() { _, _, _ = unix.Syscall(unix.SYS_PERSONALITY, former, 0, 0) }
+	defer func() { _ = unix.Close(fd) }()
+	if unix.Ftruncate(fd, int64(unsafe.Sizeof(t.plain))) != nil {
+		return
+	}
+	if t.ours, err = unix.Mmap(fd, 0, int(unsafe.Sizeof(t.plain)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return
+	}
+	t.kernels, _ = unix.Mmap(fd, 0, int(unsafe.Sizeof(t.plain)), unix.PROT_READ, unix.MAP_SHARED)
+}
+
+// of returns a time for the kernel. It is valid until the next call.
+func (t *timeout) of(d time.Duration) *unix.Timespec {
+	t.plain = unix.NsecToTimespec(int64(max(0, d)))
+	if t.kernels == nil {
+		return &t.plain
+	}
+	*(*unix.Timespec)(unsafe.Pointer(&t.ours[0])) = t.plain
+	return (*unix.Timespec)(unsafe.Pointer(&t.kernels[0]))
+}
+
+func (t *timeout) close() {
+	for _, memory := range [][]byte{t.ours, t.kernels} {
+		if memory != nil {
+			_ = unix.Munmap(memory)
+		}
+	}
+	t.ours, t.kernels = nil, nil
 }

@@ -214,7 +214,7 @@ func (p *program) why(err error) string {
 	case errors.Is(err, unix.ENOEXEC):
 		return "it is neither a program for this machine nor does it begin with #!"
 	case errors.Is(err, unix.EPERM):
-		return "the director is not permitted to run programs as user " + p.User + ": run it as root, or name its own user"
+		return "the director is not permitted to run programs as user " + p.User + ": add the drop-in other-users.conf to tandem.service, or name the director's own user"
 	}
 	return path.Err.Error()
 }

@@ -171,6 +171,53 @@ func TestUsersOfTheSocket(t *testing.T) {
 	}
 }
 
+// TestSocketOfAnOrdinaryUser: a director that is not root, and in none of the groups of [control], lets their members in.
+func TestSocketOfAnOrdinaryUser(t *testing.T) {
+	_, s := serveSocket(t, &fakeDirector{})
+	if err := os.Chmod(filepath.Dir(filepath.Dir(filepath.Dir(s.path))), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(s.path, 4000, 4000); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		what            string
+		readers, admins *group
+		reader, admin   string // how connecting fails
+	}{
+		{"both", &group{"r", 4712}, &group{"a", 4711}, "", ""},
+		{"the same", &group{"r", 4711}, &group{"r", 4711}, "denied", ""},
+		{"readers", &group{"r", 4712}, nil, "", "denied"},
+		{"admins", nil, &group{"a", 4711}, "denied", ""},
+		{"none", nil, nil, "denied", "denied"},
+	} {
+		failed := make(chan error, 1)
+		go func() {
+			runtime.LockOSThread() // and never unlock it
+			err := become(4000, 4000, nil)
+			if err == nil {
+				err = s.setMode(rights{readers: row.readers, admins: row.admins})
+			}
+			failed <- err
+		}()
+		if err := <-failed; err != nil && (row.readers != nil || row.admins != nil) {
+			t.Errorf("%s: %v", row.what, err)
+		}
+		for _, who := range []struct {
+			group uint32
+			want  string
+		}{{4712, row.reader}, {4711, row.admin}, {4713, "denied"}} {
+			conn, err := dialAs(s, 4001, 4001, who.group)(t.Context(), "", "")
+			if err == nil {
+				_ = conn.Close()
+			}
+			if denied := err != nil; denied != (who.want != "") {
+				t.Errorf("%s: a member of %d connects: %v, want %q", row.what, who.group, err, who.want)
+			}
+		}
+	}
+}
+
 func TestAllowNamesAMissingGroup(t *testing.T) {
 	_, s := serveSocket(t, &fakeDirector{})
 	err := s.Allow(Permissions{Group: "no-such-group"})

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -82,30 +83,51 @@ func (s *Socket) Allow(p Permissions) error {
 	return errors.Join(err, s.setMode(r))
 }
 
-// setMode gives the socket its group and mode: 0660, and an access control list if there are two groups.
+// setMode gives the socket its group and mode: 0660. It has an access control list if there are two groups, or if this process may
+// not give it to the group: a director that is not root would need CAP_CHOWN, or be a member.
 func (s *Socket) setMode(r rights) error {
-	gid, second := os.Getegid(), r.admins
+	gid, others := os.Getegid(), []*group{r.admins}
 	switch {
 	case r.readers != nil:
 		gid = int(r.readers.gid)
 	case r.admins != nil:
-		gid, second = int(r.admins.gid), nil
+		gid, others = int(r.admins.gid), nil
 	}
 	if err := unix.Removexattr(s.path, accessList); err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
 		return fmt.Errorf("failed to remove the access control list of the control socket %s: %w", s.path, err)
 	}
-	if err := os.Lchown(s.path, -1, gid); err != nil {
-		return fmt.Errorf("failed to give the control socket %s to the group of [control]: %w", s.path, err)
+	refused := s.setGroup(gid)
+	if errors.Is(refused, unix.EPERM) {
+		others = []*group{r.readers, r.admins}
+	} else if refused != nil {
+		return refused
 	}
 	if err := os.Chmod(s.path, 0o660); err != nil {
 		return fmt.Errorf("failed to set the mode of the control socket: %w", err)
 	}
-	if second == nil {
+	others = slices.DeleteFunc(others, func(g *group) bool { return g == nil })
+	if len(others) == 0 {
 		return nil
 	}
-	if err := unix.Setxattr(s.path, accessList, twoGroups(second.gid), 0); err != nil {
+	if err := unix.Setxattr(s.path, accessList, listOf(others), 0); err != nil {
+		if refused != nil {
+			return errors.Join(refused, err)
+		}
+		second := others[0]
 		return fmt.Errorf("failed to let the group %s of control.admin_group use the control socket %s: %w; "+
 			"its file system has no access control lists, so add the members of this group to %s", second.name, s.path, err, r.Group)
+	}
+	return nil
+}
+
+// setGroup gives the socket to a group. It makes no system call that changes nothing: the unit's sandbox refuses each chown.
+func (s *Socket) setGroup(gid int) error {
+	var is unix.Stat_t
+	if err := unix.Lstat(s.path, &is); err == nil && int(is.Gid) == gid {
+		return nil
+	}
+	if err := os.Lchown(s.path, -1, gid); err != nil {
+		return fmt.Errorf("failed to give the control socket %s to the group of [control]: %w", s.path, err)
 	}
 	return nil
 }
@@ -113,19 +135,28 @@ func (s *Socket) setMode(r rights) error {
 // accessList is the extended attribute of a file's access control list, see acl(5).
 const accessList = "system.posix_acl_access"
 
-// twoGroups is an access control list: the owner, the file's group and one other group may read and write.
-func twoGroups(gid uint32) []byte {
+// listOf is an access control list: the owner, the file's group and other groups may read and write.
+func listOf(groups []*group) []byte {
 	const version, undefined = 2, ^uint32(0)
 	const userObj, groupObj, namedGroup, mask, other = 0x01, 0x04, 0x08, 0x10, 0x20
 	list := binary.LittleEndian.AppendUint32(nil, version)
-	for _, entry := range []struct {
-		tag, rights uint16
-		id          uint32
-	}{{userObj, 6, undefined}, {groupObj, 6, undefined}, {namedGroup, 6, gid}, {mask, 6, undefined}, {other, 0, undefined}} {
-		list = binary.LittleEndian.AppendUint16(list, entry.tag)
-		list = binary.LittleEndian.AppendUint16(list, entry.rights)
-		list = binary.LittleEndian.AppendUint32(list, entry.id)
+	add := func(entry, rights uint16, id uint32) {
+		list = binary.LittleEndian.AppendUint16(list, entry)
+		list = binary.LittleEndian.AppendUint16(list, rights)
+		list = binary.LittleEndian.AppendUint32(list, id)
 	}
+	add(userObj, 6, undefined)
+	add(groupObj, 6, undefined)
+	var gids []uint32
+	for _, g := range groups {
+		gids = append(gids, g.gid)
+	}
+	slices.Sort(gids) // the kernel wants each of them once, in this order
+	for _, gid := range slices.Compact(gids) {
+		add(namedGroup, 6, gid)
+	}
+	add(mask, 6, undefined)
+	add(other, 0, undefined)
 	return list
 }
 

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 // ErrHeld is wrapped by the error about a lock that another process holds.
@@ -24,7 +26,8 @@ var ErrHeld = errors.New("another process holds the lock")
 // Dir returns the folder for the locks of the director with that control socket.
 func Dir(socket string) string { return strings.TrimSuffix(socket, ".sock") + ".locks" }
 
-// MakeDir makes the folder for locks if it is missing. It refuses a folder that belongs to another user.
+// MakeDir makes the folder for locks if it is missing. It refuses a folder that belongs to another user. Root may also use that of
+// the director's own user.
 func MakeDir(dir string) error {
 	// The folder around it holds the control socket, which the director's group may reach.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -37,7 +40,7 @@ func MakeDir(dir string) error {
 	switch err := unix.Lstat(dir, &is); {
 	case err != nil:
 		return fmt.Errorf("failed to examine the folder of the locks %s: %w", dir, err)
-	case is.Mode&unix.S_IFMT != unix.S_IFDIR || int(is.Uid) != os.Geteuid():
+	case is.Mode&unix.S_IFMT != unix.S_IFDIR || int(is.Uid) != os.Geteuid() && !(os.Geteuid() == 0 && account.Is(is.Uid)):
 		return fmt.Errorf("%s is not a folder of this user: remove it, or put the [control] socket into a folder where only this user can write", dir)
 	case is.Mode&0o777 == 0o700:
 		return nil
@@ -55,6 +58,9 @@ func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		f, err = os.OpenFile(path, flags|os.O_CREATE, 0o600)
+		if err == nil {
+			err = account.Inherit(f)
+		}
 	}
 	return f, err
 }

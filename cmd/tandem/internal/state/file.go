@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"reflect"
 	"time"
+
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 // ErrDamaged is wrapped by the error about a file that cannot be understood.
@@ -172,7 +174,10 @@ func replace(path string, text []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	err = account.Inherit(f)
+	if err == nil {
+		_, err = f.Write(text)
+	}
 	if mode != 0 {
 		err = errors.Join(err, f.Chmod(mode))
 	}

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 // A Journal is a file to which lines are appended. When it is full it is renamed to PATH.1, which replaces the former PATH.1, so
@@ -32,7 +34,18 @@ type journalFile interface {
 // NewJournal returns the journal at path. max is the size in bytes above which a new file is begun.
 func NewJournal(path string, max int64) *Journal {
 	return &Journal{path: path, max: max, open: func(path string) (journalFile, error) {
-		return os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+		const flags = os.O_RDWR | os.O_APPEND
+		f, err := os.OpenFile(path, flags, 0)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return f, err
+		}
+		if f, err = os.OpenFile(path, flags|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return nil, err
+		}
+		if err := account.Inherit(f); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f, nil
 	}}
 }
 

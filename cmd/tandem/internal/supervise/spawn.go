@@ -63,7 +63,7 @@ var _ Child = (*process)(nil)
 // Spawn starts this binary with args as an election process, which finds its end of the socket by election.Inherited. It logs
 // to the director's standard error. It has its own process group: an interrupt typed at a terminal reaches only the
 // director, which then tells the election to leave. With realtime all of its threads run under SCHED_RR from the start, if
-// this process may set that. If it may not, the VRRP loops warn about it.
+// this process may set that. If it may not, the VRRP loops warn about it. It has fewer capabilities than this process.
 func Spawn(realtime bool, args ...string) (Child, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -92,7 +92,7 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 	if realtime {
 		start = func() error { return withRealtime(cmd.Start) }
 	}
-	if err := start(); err != nil {
+	if err := withCapabilities(capabilitiesOf(realtime, isRoot()), start); err != nil {
 		_ = errors.Join(conn.Close(), shared.Close())
 		return nil, err
 	}

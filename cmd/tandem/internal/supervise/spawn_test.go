@@ -4,12 +4,15 @@ package supervise
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -95,6 +98,7 @@ func TestSpawn(t *testing.T) {
 				t.Errorf("a thread has a timer slack of %s ns, want %s", got, want)
 			}
 		}
+		wantRights(t, pid, realtime)
 		if err := child.Close(); err != nil {
 			t.Error(err)
 		}
@@ -108,3 +112,54 @@ func TestSpawn(t *testing.T) {
 		t.Errorf("the director is left at policy %v, %v", a, err)
 	}
 }
+
+// wantRights checks that an election of root has its own capabilities only, and can get no others.
+func wantRights(t *testing.T, pid int, realtime bool) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want uint64
+	for _, c := range capabilitiesOf(realtime, true) {
+		want |= 1 << c
+	}
+	for _, line := range []string{
+		fmt.Sprintf("CapPrm:\t%016x\n", want), fmt.Sprintf("CapBnd:\t%016x\n", want), "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
+	} {
+		if !strings.Contains(string(text), "\n"+line) {
+			t.Errorf("realtime %t: want %q in\n%s", realtime, line, text)
+		}
+	}
+}
+
+// A director that is not root gives its election the ambient capabilities that it needs, and no other, and keeps its own.
+func TestAmbientCapabilities(t *testing.T) {
+	if os.Getenv(ambientVar) == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestAmbientCapabilities$", "-test.v")
+		cmd.Env = append(os.Environ(), ambientVar+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Credential:  &syscall.Credential{Uid: 65534, Gid: 65534},
+			AmbientCaps: []uintptr{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_NICE, unix.CAP_KILL},
+		}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: TestAmbientCapabilities") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	var status []byte
+	err := withCapabilities(capabilitiesOf(false, false), func() (err error) {
+		status, err = exec.Command("cat", "/proc/self/status").Output()
+		return err
+	})
+	if want := "CapEff:\t0000000000003000\n"; err != nil || !strings.Contains(string(status), want) {
+		t.Errorf("%v, want %q in\n%s", err, want, status)
+	}
+	status, err = exec.Command("cat", "/proc/self/status").Output()
+	if want := "CapEff:\t0000000000803020\n"; err != nil || !strings.Contains(string(status), want) {
+		t.Errorf("what is started later: %v, want %q in\n%s", err, want, status)
+	}
+}
+
+// ambientVar makes TestAmbientCapabilities the director.
+const ambientVar = "TANDEM_TEST_AMBIENT"
