@@ -102,8 +102,23 @@ func (s *scene) watched(step string, do func()) {
 	missed := probe.Missed()
 	s.row(step, fmt.Sprintf("%d of %d questions unanswered, %d in a row; longest pause of the client %d ms",
 		out.Lost, out.Sent, missed, out.Gap.Milliseconds()))
+	if missed > unnoticed {
+		s.explain(step, out)
+	}
+	// While the whole emulated machine pauses, the directors do too.
 	if allowed := unnoticed + int(out.Gap/s.ask); missed > allowed || out.Open {
 		s.Errorf("%s: the client missed %d answers in a row, want at most %d: %s", step, missed, allowed, out)
+	}
+}
+
+// explain prints when a client got no answer, and what the directors said in the seconds around it.
+func (s *scene) explain(step string, out lab.Outage) {
+	const clock = "2006-01-02 15:04:05.000000"
+	fmt.Fprintf(os.Stderr, "%s: no answer for %.1f ms from %s on\n", step, float64(out.Longest.Microseconds())/1000, out.Began.UTC().Format(clock))
+	for _, m := range []*machine{s.lb1, s.lb2} {
+		said, _ := m.run(fmt.Sprintf("journalctl --utc --no-pager --quiet -o short-precise -u tandem --since '%s' --until '%s'",
+			out.Began.UTC().Add(-2*time.Second).Format(clock[:19]), out.Began.UTC().Add(3*time.Second).Format(clock[:19])))
+		fmt.Fprintf(os.Stderr, "%s:\n%s", m.Name, said)
 	}
 }
 
