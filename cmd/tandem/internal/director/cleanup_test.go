@@ -17,7 +17,7 @@ func TestCleanUp(t *testing.T) {
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "ingress.json")
 	// Nothing is written to the kernel: the value of this setting is another one.
-	const changed = `{"version": 1, "value": {"kernel/ostype": {"former": "x", "ours": "y"}}}`
+	const changed = `{"version": 1, "value": {"net/core/somaxconn": {"former": "x", "ours": "y"}}}`
 	write(t, settings, changed)
 	running, err := lockFile(dir)
 	if err != nil {
@@ -35,7 +35,7 @@ func TestCleanUp(t *testing.T) {
 	if n, err := CleanUp(t.Context(), dir, hclog.NewNullLogger()); n != 0 || err != nil {
 		t.Errorf("removed %d services: %v", n, err)
 	}
-	if text, _ := os.ReadFile(settings); strings.Contains(string(text), "ostype") {
+	if text, _ := os.ReadFile(settings); strings.Contains(string(text), "somaxconn") {
 		t.Errorf("the settings are still %s", text)
 	}
 }
