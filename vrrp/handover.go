@@ -36,7 +36,7 @@ func (c *Config) OfferTime() time.Duration {
 // and the master that it replaces still serves. The advertisement makes the switches send the packets for the VIPs to this port.
 // Until then the other master answers.
 func (m *Machine) placesFirst() bool {
-	return m.state == Backup && !m.holding && m.cfg.VirtualMAC && len(m.cfg.VIPs)+len(m.cfg.ExcludedVIPs) > 0 &&
+	return m.state == Backup && !m.holding && m.cfg.VirtualMAC && m.cfg.hasVIPs() &&
 		(m.zero.IsValid() || m.lower.source.IsValid())
 }
 
@@ -64,7 +64,9 @@ func MaxLinger(c *Config) time.Duration {
 }
 
 // unannounced reports whether a successor is not heard to announce the VIPs.
-func (c *Config) unannounced() bool { return c.VirtualMAC || len(c.VIPs)+len(c.ExcludedVIPs) == 0 }
+func (c *Config) unannounced() bool { return c.VirtualMAC || !c.hasVIPs() }
+
+func (c *Config) hasVIPs() bool { return len(c.VIPs)+len(c.ExcludedVIPs) > 0 }
 
 // An offer is a master's offer of its place. The zero offer is none. Backups are silent, so a master does not know whether
 // there is one. It sends priority 0 and waits for a successor's advertisement.

@@ -17,10 +17,22 @@ import (
 // Name is the user of the shipped unit tandem.service.
 const Name = "tandem"
 
+// IDs returns the numbers of a user and of its group.
+func IDs(name string) (uid, gid int, err error) {
+	found, err := user.Lookup(name)
+	if err != nil {
+		return 0, 0, err
+	}
+	if uid, err = strconv.Atoi(found.Uid); err == nil {
+		gid, err = strconv.Atoi(found.Gid)
+	}
+	return uid, gid, err
+}
+
 // Is reports whether a user's number is that of Name. It is not if this machine has no such user.
 func Is(uid uint32) bool {
-	found, err := user.Lookup(Name)
-	return err == nil && found.Uid == strconv.FormatUint(uint64(uid), 10)
+	is, _, err := IDs(Name)
+	return err == nil && is == int(uid)
 }
 
 // Inherit gives a file that root has made to the owner of its folder. Commands of root, such as tandem cleanup, write to the folders

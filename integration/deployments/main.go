@@ -68,9 +68,9 @@ func main() {
 		os.Exit(runEach(chosen))
 	}
 	with := *ipvs == "yes"
-	if !with && os.Getenv("TANDEM_LAB") == "" {
+	if !with {
 		// An emulated machine would distort the times, and IPVS is not needed.
-		_ = os.Setenv("TANDEM_LAB", "direct")
+		lab.Prefer("direct")
 	}
 	lab.EnterWith(packages[with], "github.com/tandem-lvs/tandem/integration/deployments", limit, lab.Tandem)
 	os.Exit(play(chosen, with, *verbose))

@@ -68,9 +68,7 @@ func main() {
 		return
 	}
 	// The disks and the control groups of the rows belong to a kernel, not to a namespace.
-	if os.Getenv("TANDEM_LAB") == "" {
-		_ = os.Setenv("TANDEM_LAB", "vm")
-	}
+	lab.Prefer("vm")
 	lab.Enter("github.com/tandem-lvs/tandem/integration/drills", limit, lab.Tandem, brokenHandOver, brokenAnnouncements, brokenSync)
 	prepare()
 	fmt.Println(report.ThisMachine())

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/integration/lab"
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // A snapshot is what a drill must leave as it was, a line each: of both machines, and of what both directors say.
@@ -137,18 +138,7 @@ func (s *site) differs(before snapshot, limit time.Duration) (text string) {
 	}
 }
 
-// compare returns the lines that are gone, and those that are new. Both snapshots are sorted.
+// compare returns the lines that are gone, and those that are new.
 func compare(before, after snapshot) string {
-	var all []string
-	for len(before)+len(after) > 0 {
-		switch {
-		case len(after) == 0 || len(before) > 0 && before[0] < after[0]:
-			all, before = append(all, "- "+before[0]), before[1:]
-		case len(before) == 0 || after[0] < before[0]:
-			all, after = append(all, "+ "+after[0]), after[1:]
-		default:
-			before, after = before[1:], after[1:]
-		}
-	}
-	return strings.Join(all, "\n")
+	return strings.Join(report.Differences(before, after), "\n")
 }

@@ -55,10 +55,8 @@ func main() {
 			os.Exit(1)
 		}
 	}
-	if os.Getenv("TANDEM_LAB") == "" {
-		// systemd would share the control groups of this machine.
-		_ = os.Setenv("TANDEM_LAB", "vm")
-	}
+	// systemd would share the control groups of this machine.
+	lab.Prefer("vm")
 	lab.EnterCarrying([]lab.File{root, former, latest}, memory, "github.com/tandem-lvs/tandem/integration/fresh", limit)
 
 	attempt := lab.NewAttempt("fresh")

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // Traces are what a machine has that tandem might leave behind: for each name of a list its lines, and the files.
@@ -48,7 +50,9 @@ func (m *machine) network() traces {
 		if err != nil {
 			m.scene.Fatalf("on %s: %v", m.Name, err)
 		}
-		t[look.name] = slices.Collect(strings.Lines(out))
+		for line := range strings.Lines(out) {
+			t[look.name] = append(t[look.name], strings.TrimSpace(line))
+		}
 	}
 	if err := m.Do(func() (err error) { t[sysctls], err = readSysctls(); return err }); err != nil {
 		m.scene.Fatalf("sysctls of %s: %v", m.Name, err)
@@ -140,25 +144,12 @@ var exceptions = []exception{
 // separate, with their reasons.
 func compare(before, after traces, exceptions []exception) (differences, excused []string) {
 	for _, list := range slices.Sorted(maps.Keys(after)) {
-		for _, d := range []struct {
-			sign    string
-			in, out []string
-		}{{"-", before[list], after[list]}, {"+", after[list], before[list]}} {
-			known := make(map[string]int)
-			for _, line := range d.out {
-				known[line]++
-			}
-			for _, line := range d.in {
-				if known[line]--; known[line] >= 0 {
-					continue
-				}
-				text := d.sign + " " + strings.TrimSpace(line)
-				i := slices.IndexFunc(exceptions, func(e exception) bool { return e.list == list && e.pattern.MatchString(text) })
-				if i >= 0 {
-					excused = append(excused, fmt.Sprintf("%s: %s (%s)", list, text, exceptions[i].reason))
-				} else {
-					differences = append(differences, list+": "+text)
-				}
+		for _, text := range report.Differences(before[list], after[list]) {
+			i := slices.IndexFunc(exceptions, func(e exception) bool { return e.list == list && e.pattern.MatchString(text) })
+			if i >= 0 {
+				excused = append(excused, fmt.Sprintf("%s: %s (%s)", list, text, exceptions[i].reason))
+			} else {
+				differences = append(differences, list+": "+text)
 			}
 		}
 	}

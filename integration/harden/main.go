@@ -11,14 +11,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/user"
 	"runtime"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/seccomp"
+
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 func main() {
@@ -63,15 +63,7 @@ func harden(others bool) error {
 
 // become makes this thread a user with capabilities that survive the start of a program.
 func become(name string, keep []uintptr) error {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return err
-	}
-	uid, err := strconv.Atoi(account.Uid)
-	if err != nil {
-		return err
-	}
-	gid, err := strconv.Atoi(account.Gid)
+	uid, gid, err := account.IDs(name)
 	if err != nil {
 		return err
 	}

@@ -59,9 +59,7 @@ func main() {
 		return
 	}
 	// An emulated machine would distort the times, and IPVS is not needed.
-	if os.Getenv("TANDEM_LAB") == "" {
-		_ = os.Setenv("TANDEM_LAB", "direct")
-	}
+	lab.Prefer("direct")
 	lab.EnterWith(packages, "github.com/tandem-lvs/tandem/integration/hooks", limit, lab.Tandem)
 
 	fmt.Println(report.ThisMachine())

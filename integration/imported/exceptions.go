@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // An exception is a difference on purpose.
@@ -70,7 +72,7 @@ type comparison struct {
 
 // compare compares one part of keepalived's record with tandem's. Exceptions are only for lines that are not the same.
 func compare(part string, keepalived, tandem []string) (c comparison) {
-	theirs, ours := without(keepalived, tandem), without(tandem, keepalived)
+	theirs, ours := report.Without(keepalived, tandem), report.Without(tandem, keepalived)
 	for _, e := range exceptions {
 		if e.part != part {
 			continue
@@ -88,7 +90,7 @@ func compare(part string, keepalived, tandem []string) (c comparison) {
 			c.excepted = append(c.excepted, e)
 		}
 	}
-	c.differences = record{part: theirs}.differences(record{part: ours})
+	c.differences = report.Differences(theirs, ours)
 	return c
 }
 

@@ -5,6 +5,8 @@ package main
 import (
 	"slices"
 	"strings"
+
+	"github.com/tandem-lvs/tandem/integration/lab/report"
 )
 
 // The parts of a record.
@@ -66,22 +68,9 @@ func addressLines(text string) []string {
 func (r record) minus(other record) record {
 	more := record{}
 	for part, l := range r {
-		more[part] = without(l, other[part])
+		more[part] = report.Without(l, other[part])
 	}
 	return more
-}
-
-// without returns the lines of a that b does not have. A line that is there twice counts twice.
-func without(a, b []string) (left []string) {
-	b = slices.Clone(b)
-	for _, l := range a {
-		if i := slices.Index(b, l); i >= 0 {
-			b = slices.Delete(b, i, i+1)
-			continue
-		}
-		left = append(left, l)
-	}
-	return left
 }
 
 func (r record) equal(other record) bool {
@@ -91,12 +80,7 @@ func (r record) equal(other record) bool {
 // differences lists what only one of two records has.
 func (r record) differences(other record) (all []string) {
 	for _, part := range parts {
-		for _, l := range without(r[part], other[part]) {
-			all = append(all, "- "+l)
-		}
-		for _, l := range without(other[part], r[part]) {
-			all = append(all, "+ "+l)
-		}
+		all = append(all, report.Differences(r[part], other[part])...)
 	}
 	return all
 }

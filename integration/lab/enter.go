@@ -171,6 +171,13 @@ func (p place) String() string {
 	return "place(" + strconv.Itoa(int(p)) + ")"
 }
 
+// Prefer chooses a place, "vm" or "direct", where TANDEM_LAB does not. It is called before the lab is entered.
+func Prefer(place string) {
+	if os.Getenv("TANDEM_LAB") == "" {
+		_ = os.Setenv("TANDEM_LAB", place)
+	}
+}
+
 // choosePlace returns the place that TANDEM_LAB names. Without TANDEM_LAB the lab runs on this machine's kernel if that has
 // IPVS, and otherwise in a virtual machine.
 func choosePlace() (place, error) {

@@ -7,10 +7,10 @@ import (
 	"flag"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"regexp"
-	"strconv"
+
+	users "github.com/tandem-lvs/tandem/configs/account"
 )
 
 // Harden starts a director as the shipped unit does: see integration/harden. It is cargo of a program with the flag of RegisterHardened.
@@ -53,15 +53,7 @@ func (d *Director) launch(program string, args ...string) *Process {
 
 // own gives a directory and all in it to a user. What disappears meanwhile is no error.
 func own(dir, name string) error {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return err
-	}
-	uid, err := strconv.Atoi(account.Uid)
-	if err != nil {
-		return err
-	}
-	gid, err := strconv.Atoi(account.Gid)
+	uid, gid, err := users.IDs(name)
 	if err != nil {
 		return err
 	}

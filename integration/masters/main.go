@@ -36,9 +36,7 @@ func main() {
 		os.Exit(2)
 	}
 	// An emulated machine would distort the times, and IPVS is not needed.
-	if os.Getenv("TANDEM_LAB") == "" {
-		_ = os.Setenv("TANDEM_LAB", "direct")
-	}
+	lab.Prefer("direct")
 	lab.Enter("github.com/tandem-lvs/tandem/integration/masters", limit, lab.Tandem)
 
 	fmt.Println(report.ThisMachine())

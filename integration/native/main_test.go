@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", atOnce); err != nil {
 		panic(err)
 	}
-	if os.Getenv("TANDEM_LAB") == "" && os.Geteuid() == 0 {
-		_ = os.Setenv("TANDEM_LAB", "direct")
+	if os.Geteuid() == 0 {
+		lab.Prefer("direct")
 	}
 	lab.RegisterHardened()
 	lab.Main(m, lab.Tandem, lab.Harden)

@@ -29,8 +29,8 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if lab.Outside() && os.Getenv("TANDEM_LAB") == "" && os.Geteuid() == 0 {
-		_ = os.Setenv("TANDEM_LAB", "direct") // no scene needs IPVS
+	if lab.Outside() && os.Geteuid() == 0 {
+		lab.Prefer("direct") // no scene needs IPVS
 	}
 	lab.Enter("github.com/tandem-lvs/tandem/integration/previous", limit, lab.Tandem, previous)
 

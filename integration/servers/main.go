@@ -62,10 +62,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	if os.Getenv("TANDEM_LAB") == "" {
-		// The servers need no IPVS, and an emulated machine would be slow.
-		_ = os.Setenv("TANDEM_LAB", "direct")
-	}
+	// The servers need no IPVS, and an emulated machine would be slow.
+	lab.Prefer("direct")
 	lab.EnterWith(packages, "github.com/tandem-lvs/tandem/integration/servers", limit, lab.Tandem)
 
 	if err := nameHosts(); err != nil {

@@ -113,21 +113,13 @@ func (l *Loop) Join(name string, to vrrp.State, cause vrrp.Cause) {
 // Announced tells the named router that another machine was heard to announce all its VIPs. If the router keeps them for a
 // Successor, it removes them 50 ms later. Otherwise this has no effect.
 func (l *Loop) Announced(name string) {
-	l.setDesired(func(w *desired) {
-		w.sequence++
-		w.heard = maps.Clone(w.heard)
-		put(&w.heard, name, w.sequence)
-	})
+	l.setDesired(func(w *desired) { w.count(&w.heard, name) })
 }
 
 // Placed tells the named router that all its VIPs are on the interface. A router with a virtual MAC address that takes over from
 // a master waits for this before it advertises, for at most 20 ms. Otherwise this has no effect.
 func (l *Loop) Placed(name string) {
-	l.setDesired(func(w *desired) {
-		w.sequence++
-		w.placed = maps.Clone(w.placed)
-		put(&w.placed, name, w.sequence)
-	})
+	l.setDesired(func(w *desired) { w.count(&w.placed, name) })
 }
 
 // Shutdown makes every router leave: a backup at once, a master when it hears its successor, or after about four
@@ -139,6 +131,13 @@ func (l *Loop) Shutdown() {
 // Abandon ends Run at once and sends nothing: another process resumes the roles, and the VIPs stay.
 func (l *Loop) Abandon() {
 	l.setDesired(func(w *desired) { w.abandon = true })
+}
+
+// count notes a call about a router by the next sequence number.
+func (w *desired) count(calls *map[string]uint64, name string) {
+	w.sequence++
+	*calls = maps.Clone(*calls)
+	put(calls, name, w.sequence)
 }
 
 func put[T any](m *map[string]T, name string, v T) {
