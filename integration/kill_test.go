@@ -5,6 +5,7 @@ package integration
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestProcessKilled(t *testing.T) {
 			awaitUndisturbed(p)
 			owners := watchOwners(p)
 			load := p.Client.Load(vipURL, 50*time.Millisecond)
-			heard := p.Client.Capture("eth0", lab.Frame.IsVRRP)
+			heard := p.Client.Capture("eth0", ofMasters)
 			awaitServed(p.Lab, load, time.Now())
 
 			killed := time.Now()
@@ -49,7 +50,7 @@ func TestProcessKilled(t *testing.T) {
 			if who := p.Client.WhoHas(vip); len(who) != 1 || who[0] != p.A.MAC() {
 				t.Errorf("%v answer for the VIP in the end, want director-a alone, %s", who, p.A.MAC())
 			}
-			wantServed(t, p, requests, changesOfMaster(heard.Frames(), killed)...)
+			wantServed(t, p, requests, changesAfter(heard.Frames(), killed, p.A.MAC())...)
 		})
 	}
 }
@@ -69,25 +70,13 @@ func directorGone(p *lab.Pair) {
 	p.A.Launch()
 }
 
-// changesOfMaster returns the times at which requests may fail: from the kill to the first advertisement after it, and
-// whenever the other director began to advertise itself.
-func changesOfMaster(heard []lab.Frame, killed time.Time) []span {
-	var spans []span
-	last := killed
-	sender := ""
-	for _, f := range heard {
-		from := f.Source().String()
-		switch {
-		case f.VRRPPriority() == 0:
-			continue
-		case f.When.Before(killed):
-		case last.Equal(killed):
-			spans = append(spans, span{killed, f.When})
-			last = f.When
-		case from != sender:
-			spans = append(spans, span{f.When, f.When})
-		}
-		sender = from
+// changesAfter returns the times at which requests may fail: from the kill of the master sender to the first advertisement after it, and
+// all changes of master since.
+func changesAfter(heard []lab.Frame, killed time.Time, sender string) []span {
+	heard = slices.DeleteFunc(heard, func(f lab.Frame) bool { return f.When.Before(killed) })
+	next, ok := first(heard, isAdvert)
+	if !ok {
+		return nil
 	}
-	return spans
+	return append([]span{{killed, next.When}}, changesOfMaster(heard, sender)...)
 }

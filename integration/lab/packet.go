@@ -54,6 +54,9 @@ func (f Frame) IsAnnouncement() bool {
 	return bytes.Equal(sender, vip[:]) && bytes.Equal(target, vip[:])
 }
 
+// Announced returns the hardware address that an announcement is of, for which IsAnnouncement is true.
+func (f Frame) Announced() net.HardwareAddr { return net.HardwareAddr(f.Data[22:28]) }
+
 // A Capture records the frames that pass an interface, both ways.
 type Capture struct {
 	fd   int
