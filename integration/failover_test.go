@@ -170,8 +170,8 @@ func (w ownerWatch) wantOne(t *testing.T) {
 	w.p.Logf("two answered ARP for %s, none for %s (longest pause between two questions %s, longest stall of the machine %s)",
 		overlap.Round(time.Millisecond), lab.LongestSilence(answers).Round(time.Millisecond), pause.Round(time.Millisecond),
 		stall.Round(time.Millisecond))
-	// Stalls of the machine are not tandem's fault.
-	if overlap > 200*time.Millisecond+max(pause-askEvery, stall) {
+	// Stalls of the machine are not tandem's fault, and pauses of the questions make an overlap look longer.
+	if overlap > 200*time.Millisecond+max(0, pause-askEvery)+stall {
 		t.Errorf("two directors answered for the VIP for %s, want at most 200ms", overlap)
 	}
 }
