@@ -33,8 +33,8 @@
 #                 director, and HAProxy, nginx, MariaDB or bind9 behind the address: who serves after each failure, and the outages of
 #                 clients, as a table (make deployments ONLY=kubeadm)
 # make channel    the channel between two directors is cut, slow, forged and full of lies: nothing happens to the election or to a client
-# make hardened   the native tests of pairs with directors that run as tandem.service runs them: not root, with its capabilities and system
-#                 calls (make hardened HARDENED='TestHandOver')
+# make hardened   the native tests and those on a kernel with IPVS, with directors that run as tandem.service runs them: not root, with its
+#                 capabilities and system calls (make hardened HARDENED='TestHandOver')
 # make previous   pairs of this version and a former one: election, hand-overs, the channel, and the change from one to the other
 #                 (make previous PREVIOUS=REVISION)
 # make fresh      the Debian package on fresh machines with systemd: install, pair up, fail over, upgrade from a former commit's package,
@@ -130,7 +130,7 @@ N ?= 20
 stress:
 	go run ./integration/stress -n $(N)
 
-SCORED := TestScorecard|TestTopologyTunnel$$|TestTrafficNamesServers$$
+SCORED := TestScorecard|TestTrafficNamesServers$$
 .PHONY: scorecard
 scorecard:
 	@echo "breakage | found by | advice, carried out | gone after"; out=$$(mktemp) || exit 1; failed=0; \
@@ -189,6 +189,7 @@ HARDENED ?= .
 .PHONY: hardened
 hardened:
 	CGO_ENABLED=0 go test -count=1 -timeout 20m $(NATIVE) -run '$(HARDENED)' -v -hardened
+	CGO_ENABLED=0 go test -count=1 -timeout 30m $(KERNEL) -run '$(HARDENED)' -v -hardened
 
 # A clone may have the latest commits only.
 PREVIOUS ?= 10a9d5246aa3ec3125b6356ccac2153656b2f220

@@ -19,5 +19,6 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", atOnce); err != nil {
 		panic(err)
 	}
-	lab.Main(m, lab.Tandem, lvsTests)
+	lab.RegisterHardened()
+	lab.Main(m, lab.Tandem, lab.Harden, lvsTests)
 }

@@ -29,9 +29,12 @@ func (n *topology) card(t *testing.T) *scorecard.Card {
 	return c
 }
 
-// scoreOfTunnels: faults of tunnels, which both directors name.
-func (n *topology) scoreOfTunnels(t *testing.T, router *lab.Host) {
-	t.Helper()
+// TestScorecardOfTunnels: faults of tunnels, which both directors name.
+func TestScorecardOfTunnels(t *testing.T) {
+	t.Parallel()
+	n, router := newTunnels(t)
+	n.launch()
+	n.wantClean(t)
 	first, both := "real server 198.51.100.11 of www: ", "real servers 198.51.100.11, 198.51.100.12 of www: "
 	filter := func(value string) {
 		router.Sysctl(map[string]string{"net.ipv4.conf.all.rp_filter": value, "net.ipv4.conf.eth1.rp_filter": value})
