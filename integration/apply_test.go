@@ -134,9 +134,9 @@ func TestApplyServes(t *testing.T) {
 	}
 
 	out := probe.Stop()
-	t.Logf("plan, apply, confirm, roll-back: %s", out)
-	if out.Lost > 0 || out.Sent < 2000 {
-		t.Errorf("%d of %d questions have no answer", out.Lost, out.Sent)
+	p.Logf("plan, apply, confirm, roll-back: %s, which began at %.3f", out, p.At(out.Began).Seconds())
+	if out.Lost > out.Disturbed || out.Sent < 2000 {
+		t.Errorf("%d of %d questions have no answer, %d of them near a stall of the machine", out.Lost, out.Sent, out.Disturbed)
 	}
 	p.AwaitMaster(p.A)
 }

@@ -60,6 +60,36 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// TestDisturbed: a question without an answer near a long pause of the prober is told apart.
+func TestDisturbed(t *testing.T) {
+	start := time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+	for _, tt := range []struct {
+		lost []int // questions, asked every 5 ms
+		long time.Duration
+		want int
+	}{
+		{[]int{3}, 0, 0},
+		{[]int{100}, longPause - 10*time.Millisecond, 0},
+		{[]int{100, 101, 119, 120}, longPause, 3}, // the pause is before question 100
+		{[]int{79, 80, 99}, longPause, 2},
+	} {
+		sent, answered := make([]time.Time, 200), make([]time.Time, 200)
+		for i := range sent {
+			sent[i] = start.Add(time.Duration(i) * 5 * time.Millisecond)
+			if i >= 100 {
+				sent[i] = sent[i].Add(tt.long)
+			}
+			answered[i] = sent[i].Add(time.Millisecond)
+		}
+		for _, i := range tt.lost {
+			answered[i] = time.Time{}
+		}
+		if o := account(sent, answered); o.Disturbed != tt.want || o.Lost != len(tt.lost) {
+			t.Errorf("%v after a pause of %s: %d of %d disturbed, want %d", tt.lost, tt.long, o.Disturbed, o.Lost, tt.want)
+		}
+	}
+}
+
 // TestLongestOverlap computes overlaps from texts: one digit for each question, every 10 ms, with the number of answers.
 func TestLongestOverlap(t *testing.T) {
 	const each = 10 * time.Millisecond

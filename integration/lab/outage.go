@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,7 +99,13 @@ type Outage struct {
 	Began   time.Time     // the start of that series
 	Gap     time.Duration // the longest pause between two questions, which is the error of Longest
 	Open    bool          // the last question has no answer: Longest may go on
+	// Disturbed is how many of Lost were asked near a long pause of the prober. The machine stood still, and may have lost a packet.
+	Disturbed int
 }
+
+// A pause of the prober of longPause or more shows that the machine stood still, and nearPause is how long before and after it packets
+// may have been lost.
+const longPause, nearPause = 50 * time.Millisecond, 100 * time.Millisecond
 
 func (o Outage) String() string {
 	return fmt.Sprintf("%.1f ms outage (%d of %d probes unanswered, longest pause of the prober %.1f ms)",
@@ -247,7 +254,26 @@ func account(sent, answered []time.Time) Outage {
 			began = time.Time{}
 		}
 	}
+	o.Disturbed = disturbed(sent, answered)
 	return o
+}
+
+// disturbed counts the questions without an answer that were asked near a long pause.
+func disturbed(sent, answered []time.Time) (n int) {
+	var ends []int // of the long pauses: the questions after them
+	for i := 1; i < len(sent); i++ {
+		if sent[i].Sub(sent[i-1]) >= longPause {
+			ends = append(ends, i)
+		}
+	}
+	for i, when := range sent {
+		if answered[i].IsZero() && slices.ContainsFunc(ends, func(end int) bool {
+			return when.After(sent[end-1].Add(-nearPause)) && when.Before(sent[end].Add(nearPause))
+		}) {
+			n++
+		}
+	}
+	return n
 }
 
 // Answered reports how many of the latest n questions have an answer.
