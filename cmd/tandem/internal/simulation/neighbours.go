@@ -38,6 +38,11 @@ func (d *director) neighbourAnswers() bool {
 		return true // the sorry server is beside the clients
 	}
 	nodes := []int{}
+	for _, s := range d.servers {
+		if s.is != silent {
+			nodes = append(nodes, s.node)
+		}
+	}
 	if h.opposite().powered && h.opposite().carrier[h.serverSide] {
 		nodes = append(nodes, h.opposite().node)
 	}

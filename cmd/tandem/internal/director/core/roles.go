@@ -97,6 +97,7 @@ func (s *State) followRoles() {
 }
 
 func (s *State) forgetStatus(srv *server) {
+	s.endDoubt(srv)
 	for i := range srv.status {
 		srv.status[i] = Unchecked
 	}

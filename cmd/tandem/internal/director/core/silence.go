@@ -22,16 +22,27 @@ import (
 //     are. But when its cable is plugged in again and it is master, it must not refuse clients until all servers have been
 //     checked again. So the servers keep their weights until a check passes, or until the checks had enough time. A server
 //     that refuses meanwhile has been checked again; a silent one has not.
+//
+// Weights are for new clients. Whether a silent server leaves the table, and ends its connections, is another question: see
+// doubt.go.
 type silence struct {
-	on       bool
-	sequence uint64 // the number of this silence
+	on bool
+	inquiry
+	doubts []serverPlace // servers that have stopped answering: see doubt.go
 
-	asked     bool      // it is known whether a neighbour answers
-	answer    bool      // a neighbour answers
-	connected time.Time // since when one answers
+	connected time.Time // since when a neighbour answers
 
 	cut    bool // it has been cut off in this silence
 	cutOff bool // it is cut off, or the servers could not be checked again since
+}
+
+// An inquiry is what is known about the neighbours. They are asked in a silence, and while there are doubts.
+type inquiry struct {
+	asking   bool
+	sequence uint64 // the number of the question
+	again    bool   // something has happened that an earlier answer does not count for
+	asked    bool   // it is known whether a neighbour answers
+	answer   bool   // a neighbour answers
 }
 
 // A Question is the order to ask, again and again, whether neighbours answer on the interfaces towards the real servers.
@@ -52,7 +63,7 @@ type Neighbours struct {
 
 func (ev Neighbours) on(s *State) {
 	q := &s.silence
-	if !q.on || ev.Silence != q.sequence {
+	if !q.asking || ev.Silence != q.sequence {
 		return
 	}
 	answer := ev.Answer || ev.Problem != ""
@@ -61,7 +72,12 @@ func (ev Neighbours) on(s *State) {
 	}
 	if !q.asked || answer != q.answer {
 		q.asked, q.answer = true, answer
-		s.log(Warn, "no real server answers", "neighbours-answer", ev.Answer, "problem", ev.Problem)
+		switch {
+		case q.on:
+			s.log(Warn, "no real server answers", "neighbours-answer", ev.Answer, "problem", ev.Problem)
+		case !answer:
+			s.log(Warn, "a real server does not answer, nor does any neighbour: servers that do not answer stay in the table")
+		}
 	}
 }
 
@@ -71,10 +87,10 @@ func (s *State) seeSilence() {
 	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
 	if is != q.on {
 		was := *q
-		*q = silence{on: is, sequence: q.sequence, cutOff: q.cutOff}
+		*q = silence{on: is, inquiry: q.inquiry, doubts: q.doubts, cutOff: q.cutOff}
 		switch {
 		case is:
-			q.sequence++
+			q.again = true
 		case was.cutOff:
 			q.cut, q.connected = true, s.now
 			if was.asked && was.answer && !s.linkFault() {
@@ -82,23 +98,38 @@ func (s *State) seeSilence() {
 			}
 		}
 		s.retrackAll()
-		s.ask = true
 		if !is {
 			s.followRoles()
 		}
 	}
+	s.inquire()
+	s.judgeDoubts()
 	if cutOff := s.isCutOff(); cutOff != q.cutOff {
 		q.cutOff = cutOff
 		s.touchAll()
 	}
+	s.inquire() // the last doubt may be over
 	if s.ask {
 		s.ask = false
 		question := Question{Servers: s.machines(), Others: s.others()}
-		if q.on {
+		if q.asking {
 			question.Silence = q.sequence
 		}
 		s.out.Question = &question
 	}
+}
+
+// inquire begins and ends the inquiry, and begins a new one if the answer to the present one is too old. That no neighbour answers
+// stays known until one does.
+func (s *State) inquire() {
+	q := &s.silence
+	switch asking := q.on || len(q.doubts) > 0; {
+	case asking && q.again && (!q.asking || q.asked && q.answer):
+		q.inquiry, s.ask = inquiry{asking: true, sequence: q.sequence + 1}, true
+	case !asking && q.asking:
+		q.inquiry, s.ask = inquiry{sequence: q.sequence}, true
+	}
+	q.again = false
 }
 
 func (s *State) isCutOff() bool {

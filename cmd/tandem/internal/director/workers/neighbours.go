@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// askPause is the pause between two questions while all real servers are silent.
+	// askPause is the pause between two questions.
 	askPause = time.Second
 	// askWait is how long one question waits for answers.
 	askWait = 300 * time.Millisecond
@@ -30,8 +30,8 @@ const (
 	routesPause = 30 * time.Second
 )
 
-// Neighbours asks, while all real servers are silent, whether any machine answers on the interfaces towards them. A machine
-// answers ARP and neighbour solicitations even if its services are down or its firewall drops packets.
+// Neighbours asks, after a real server has stopped answering and while all are silent, whether any machine answers on the
+// interfaces towards them. A machine answers ARP and neighbour solicitations even if its services are down or its firewall drops packets.
 type Neighbours struct {
 	Post Post
 	In   Mailbox[core.Question]
@@ -65,7 +65,7 @@ func (w *Neighbours) Run(ctx context.Context) error {
 		case w.question = <-w.In:
 		case <-tick:
 		}
-		// While the servers are silent, the routes are not looked up again. If the first interface is down, a route over
+		// While servers are silent, the routes are not looked up again. If the first interface is down, a route over
 		// another interface does not lead to the servers.
 		if w.question.Silence == 0 || len(w.routes) == 0 {
 			if routes, err := w.Routes(w.question.Servers[:min(len(w.question.Servers), maxRouted)], w.question.Others); err == nil {
