@@ -22,7 +22,11 @@ func (d *director) askNeighbours(q core.Question, number int) {
 	}
 	d.later(askWait, func() {
 		if number == d.question {
-			d.post(core.Neighbours{Silence: q.Silence, Answer: d.neighbourAnswers()})
+			is := core.Neighbours{Silence: q.Silence, Answer: d.neighbourAnswers(), Unreached: q.InDoubt}
+			if is.Answer { // all servers are on one interface
+				is.Reached, is.Unreached = q.InDoubt, nil
+			}
+			d.post(is)
 		}
 		d.later(askPause, func() { d.askNeighbours(q, number) })
 	})

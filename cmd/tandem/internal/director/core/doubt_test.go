@@ -3,6 +3,7 @@
 package core
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,17 @@ import (
 	"github.com/tandem-lvs/tandem/lvs"
 	"github.com/tandem-lvs/tandem/vrrp"
 )
+
+// neighboursOf returns what all neighbours or none answer to the present question.
+func neighboursOf(s *State, answer bool) Neighbours {
+	is := Neighbours{Silence: s.silence.sequence, Answer: answer}
+	if answer {
+		is.Reached = s.inDoubt()
+	} else {
+		is.Unreached = s.inDoubt()
+	}
+	return is
+}
 
 // A director's own trouble must not take a server out of the kernel's table: its connections live at the other director, and this
 // director would reset them when it is master again. A server that is dead, alone, must leave the table. Each line is an event, and
@@ -68,6 +80,44 @@ func TestOwnTroubleRemovesNoServer(t *testing.T) {
 			somebody answers: 11=0 12=5
 			after 3900ms: 11=0 12=5
 			healthy 11: 11=3 12=5`},
+		{"a cut that is over when the checks fail", remove(), `
+			carrier lost: 11=3 12=5
+			carrier back: 11=3 12=5
+			silent 11: 11=0 12=5
+			somebody answers: 11=0 12=5
+			healthy 11: 11=3 12=5
+			after 1h: 11=3 12=5
+			silent 12: 11=3 12=0
+			somebody answers: 11=3`},
+		{"no route to one of them", remove(), `
+			role backup: 11=3 12=5
+			silent 11: 11=0 12=5
+			somebody answers except to 11: 11=0 12=5
+			after 1h: 11=0 12=5
+			somebody answers: 11=0 12=5
+			healthy 11: 11=3 12=5`},
+		{"no route to any of them", remove(), `
+			role master: 11=3 12=5
+			silent 11: 11=0 12=5
+			somebody answers except to 11: 11=0 12=5
+			silent 12: 11=0 12=0
+			somebody answers except to 11 12: 11=0 12=0
+			after 1h: 11=0 12=0
+			somebody answers: 11=0 12=0
+			healthy 12: 11=0 12=5
+			healthy 11: 11=3 12=5`},
+		{"a master that still reaches the others", remove(), `
+			role master: 11=3 12=5
+			silent 11: 11=0 12=5
+			somebody answers except to 11: 11=0 12=5
+			after 4900ms: 11=0 12=5
+			after 100ms: 12=5`},
+		{"it becomes master meanwhile", remove(), `
+			role backup: 11=3 12=5
+			silent 11: 11=0 12=5
+			somebody answers except to 11: 11=0 12=5
+			after 1h: 11=0 12=5
+			role master: 12=5`},
 		{"a silent switch", remove(), `
 			silent 11: 11=0 12=5
 			silent 12: 11=0 12=0
@@ -133,7 +183,6 @@ func TestOwnTroubleRemovesNoServer(t *testing.T) {
 			nobody answers: 11=0 13=1
 			silent 13: 11=0 13=1
 			somebody answers: 11=0 13=1
-			silent 13: 11=0 13=1
 			healthy 13: 11=0 13=1
 			healthy 11: 11=3`},
 		{"the sorry server dies too", remove(alone, withSorry), `
@@ -199,7 +248,16 @@ func TestOwnTroubleRemovesNoServer(t *testing.T) {
 				}
 				s.Step(now, Verdict{id, status})
 			case "nobody", "somebody":
-				s.Step(now, Neighbours{Silence: s.silence.sequence, Answer: verb == "somebody"})
+				answer := neighboursOf(s, verb == "somebody")
+				_, except, _ := strings.Cut(rest, "except to ")
+				for _, server := range strings.Fields(except) {
+					addr := netip.MustParseAddr("192.0.2." + server)
+					answer.Reached = slices.DeleteFunc(answer.Reached, func(a netip.Addr) bool { return a == addr })
+					answer.Unreached = append(answer.Unreached, addr)
+				}
+				s.Step(now, answer)
+			case "role":
+				s.Step(now, roles(map[string]vrrp.State{"web": map[string]vrrp.State{"master": vrrp.Master, "backup": vrrp.Backup}[rest]}))
 			case "carrier":
 				s.Step(now, Report{message.Report{Links: map[string]string{"eth0": map[string]string{"lost": "no carrier"}[rest]}}})
 			case "reload":

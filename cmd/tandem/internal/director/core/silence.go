@@ -29,6 +29,8 @@ type silence struct {
 	on bool
 	inquiry
 	doubts []serverPlace // servers that have stopped answering: see doubt.go
+	fault  bool          // an interface of a virtual router does not work
+	whole  time.Time     // since when all of them work again
 
 	connected time.Time // since when a neighbour answers
 
@@ -39,10 +41,11 @@ type silence struct {
 // An inquiry is what is known about the neighbours. They are asked in a silence, and while there are doubts.
 type inquiry struct {
 	asking   bool
-	sequence uint64 // the number of the question
-	again    bool   // something has happened that an earlier answer does not count for
-	asked    bool   // it is known whether a neighbour answers
-	answer   bool   // a neighbour answers
+	sequence uint64              // the number of the question
+	again    bool                // something has happened that an earlier answer does not count for
+	asked    bool                // it is known whether a neighbour answers
+	answer   bool                // a neighbour answers
+	reached  map[netip.Addr]bool // the servers in doubt of which it is known whether a neighbour answers on the way to them
 }
 
 // A Question is the order to ask, again and again, whether neighbours answer on the interfaces towards the real servers.
@@ -50,15 +53,25 @@ type Question struct {
 	Silence uint64 // the number that answers carry; 0: stop asking
 	Servers []netip.Addr
 	Others  []netip.Addr // other machines that may answer: sorry servers, peers
+	InDoubt []netip.Addr // the servers that have stopped answering
 }
 
 // Neighbours is the answer: whether any machine answers on the interfaces towards the real servers.
 type Neighbours struct {
 	Silence uint64
 	Answer  bool
+	// Reached are the servers in doubt for which a machine answers on their own interface. Unreached are the others, also those
+	// without a route.
+	Reached, Unreached []netip.Addr
 	// Problem is why this cannot be found out. The director then assumes that it is connected: if it is cut off, its weights
 	// do not matter.
 	Problem string
+}
+
+// Equal reports whether two answers say the same.
+func (ev Neighbours) Equal(other Neighbours) bool {
+	return ev.Silence == other.Silence && ev.Answer == other.Answer && ev.Problem == other.Problem &&
+		slices.Equal(ev.Reached, other.Reached) && slices.Equal(ev.Unreached, other.Unreached)
 }
 
 func (ev Neighbours) on(s *State) {
@@ -79,6 +92,13 @@ func (ev Neighbours) on(s *State) {
 			s.log(Warn, "a real server does not answer, nor does any neighbour: servers that do not answer stay in the table")
 		}
 	}
+	q.reached = make(map[netip.Addr]bool)
+	for _, addr := range ev.Reached {
+		q.reached[addr] = true
+	}
+	for _, addr := range ev.Unreached {
+		q.reached[addr] = false
+	}
 }
 
 // seeSilence finds out whether all servers are silent, and whether this director is cut off from them.
@@ -87,7 +107,7 @@ func (s *State) seeSilence() {
 	is := s.census.checked > 0 && s.census.speaking == 0 && len(s.census.machines) > 1
 	if is != q.on {
 		was := *q
-		*q = silence{on: is, inquiry: q.inquiry, doubts: q.doubts, cutOff: q.cutOff}
+		*q = silence{on: is, inquiry: q.inquiry, doubts: q.doubts, fault: q.fault, whole: q.whole, cutOff: q.cutOff}
 		switch {
 		case is:
 			q.again = true
@@ -111,7 +131,7 @@ func (s *State) seeSilence() {
 	s.inquire() // the last doubt may be over
 	if s.ask {
 		s.ask = false
-		question := Question{Servers: s.machines(), Others: s.others()}
+		question := Question{Servers: s.machines(), Others: s.others(), InDoubt: s.inDoubt()}
 		if q.asking {
 			question.Silence = q.sequence
 		}
