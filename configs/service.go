@@ -80,8 +80,9 @@ func failureFields() []toml.Field[virtualService] {
 	return []toml.Field[virtualService]{
 		toml.Optional("on_failure", toml.Enum(lvs.WeightZero, lvs.Remove), lvs.Remove,
 			"How a server that fails its check is treated. remove: tandem removes it from the table. Its connections end with a reset, "+
-				"and its clients reach another server at once. weight-zero: it gets no new connections, and keeps its present ones. If "+
-				"the server is dead, its clients get no answer until it returns or their connections time out.",
+				"and its clients reach another server at once. If neither it nor any machine on the way to it answers, this director is cut "+
+				"off: the server has weight 0 until it can be checked again. weight-zero: it gets no new connections, and keeps its present "+
+				"ones. If the server is dead, its clients get no answer until it returns or their connections time out.",
 			func(s *virtualService, v lvs.OnFailure) { s.OnFailure = v }),
 		toml.Optional("slow_start", toml.Duration(0, time.Hour, time.Nanosecond), 0,
 			"How long a server takes to reach its full weight after it has become healthy.",

@@ -56,6 +56,9 @@ type WeightInput struct {
 	Configured int // 0 to 65535
 	Health     Health
 	OnFailure  OnFailure
+	// Kept: it may be this machine that does not reach the server. If the server is down, it stays in the table, whatever
+	// OnFailure is.
+	Kept bool
 
 	// InKernel and KernelWeight are from the kernel's table at the director's start.
 	InKernel     bool
@@ -93,7 +96,7 @@ const slowStartSteps = 20
 //
 //   - A disabled server is not in the table.
 //   - A draining server has weight 0.
-//   - A server that is down has weight 0, or is not in the table.
+//   - A server that is down has weight 0, or is not in the table. One that is kept stays.
 //   - Any other server has the weight that an operator or the configuration gives it. During its slow start it has a part of
 //     that, at least 1.
 //   - In all cases, a server that has had weight 0 for too long is not in the table.
@@ -135,7 +138,7 @@ func (in WeightInput) ruled(factor int) (weight int, present bool) {
 	case in.Health == HealthUnknown && in.InKernel:
 		return in.KernelWeight, true
 	}
-	return 0, in.OnFailure != Remove
+	return 0, in.Kept || in.OnFailure != Remove
 }
 
 func (in WeightInput) up() bool { return in.Health == HealthUp || in.Health == HealthUnchecked }

@@ -53,3 +53,23 @@ func TestWeight(t *testing.T) {
 		}
 	}
 }
+
+// A server that is kept stays in the table when it is down, and nothing else is different for it.
+func TestWeightOfAServerThatIsKept(t *testing.T) {
+	for _, c := range []struct {
+		in      WeightInput
+		weight  int
+		present bool
+	}{
+		{WeightInput{Health: HealthDown, OnFailure: Remove}, 0, true},
+		{WeightInput{Health: HealthDown, OnFailure: WeightZero}, 0, true},
+		{WeightInput{Health: HealthUp, OnFailure: Remove}, 10, true},
+		{WeightInput{Health: HealthUp, OnFailure: Remove, Draining: true}, 0, true},
+		{WeightInput{Health: HealthDown, OnFailure: Remove, Disabled: true}, 0, false},
+	} {
+		c.in.Configured, c.in.Kept = 10, true
+		if weight, present := Weight(c.in); weight != c.weight || present != c.present {
+			t.Errorf("%+v: %d, %t", c.in, weight, present)
+		}
+	}
+}

@@ -7,7 +7,8 @@
 //   - refused: without the other director no drill is made.
 //   - deaths: a drill dies in the middle, by SIGKILL, with its terminal, or its operator's network breaks. All is restored.
 //   - broken: a build of tandem that is broken on purpose fails the drill that the right build passes.
-//   - synced: a director comes back, with preempt = "synced" and without: how many connections live.
+//   - synced: a director comes back, with preempt = "synced" and without: how many connections live. A director that was only cut off
+//     ends none.
 package main
 
 import (

@@ -22,7 +22,11 @@ func (d *director) askNeighbours(q core.Question, number int) {
 	}
 	d.later(askWait, func() {
 		if number == d.question {
-			d.post(core.Neighbours{Silence: q.Silence, Answer: d.neighbourAnswers()})
+			is := core.Neighbours{Silence: q.Silence, Answer: d.neighbourAnswers(), Unreached: q.InDoubt}
+			if is.Answer { // all servers are on one interface
+				is.Reached, is.Unreached = q.InDoubt, nil
+			}
+			d.post(is)
 		}
 		d.later(askPause, func() { d.askNeighbours(q, number) })
 	})
@@ -38,6 +42,11 @@ func (d *director) neighbourAnswers() bool {
 		return true // the sorry server is beside the clients
 	}
 	nodes := []int{}
+	for _, s := range d.servers {
+		if s.is != silent {
+			nodes = append(nodes, s.node)
+		}
+	}
 	if h.opposite().powered && h.opposite().carrier[h.serverSide] {
 		nodes = append(nodes, h.opposite().node)
 	}

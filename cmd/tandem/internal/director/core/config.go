@@ -159,6 +159,7 @@ func (s *State) adopt(cfg *configs.Config) {
 	s.services = make([]*service, 0, len(cfg.Services))
 	s.targets = make(map[string]target)
 	s.changed, s.ramping, s.outliers = nil, make(map[*service]bool), make(map[*server]*service)
+	s.silence.doubts = nil
 	s.census = census{machines: make(map[netip.Addr]int)}
 	for _, c := range cfg.Services {
 		svc := &service{Service: c, routers: deciding(c, cfg.Routers)}
@@ -245,6 +246,7 @@ func (s *State) succeed(svc *service, srv *server, former formerServers) {
 	if was := former.servers[srv.id]; was != nil {
 		srv.up, srv.upSince, srv.released, srv.told, srv.outlier = was.up, was.upSince, was.released, was.told, was.outlier
 		srv.recorded, srv.zeroSince, srv.expired = was.recorded, was.zeroSince, was.expired
+		s.keepDoubt(svc, srv, was)
 		if n := srv.outlier.named; n != nil && n.Out {
 			s.outliers[srv] = svc
 		}

@@ -149,6 +149,9 @@ func (ev PeerChannel) on(s *State) {
 		s.log(Info, "connected to the other director", "name", name, "version", ev.Version)
 		s.recordDirector(api.EventDirector, "is connected to "+name, "")
 		p.urgent = true
+		if p.view != nil {
+			s.followAsking(p.view)
+		}
 	case !lostBefore && lost:
 		_, why := p.lost()
 		s.log(Warn, "lost the channel to the other director: the election goes on", "name", name, "reason", why)

@@ -31,6 +31,11 @@ func deciding(svc configs.Service, routers []configs.Router) []string {
 	if svc.CheckWhen != configs.CheckMaster {
 		return nil
 	}
+	return holders(svc, routers)
+}
+
+// holders returns the names of the routers that hold the address of a service; if there are none, of all.
+func holders(svc configs.Service, routers []configs.Router) []string {
 	of := slices.DeleteFunc(slices.Clone(routers), func(r configs.Router) bool { return !holds(r, svc) })
 	if len(of) == 0 {
 		of = routers
@@ -97,6 +102,7 @@ func (s *State) followRoles() {
 }
 
 func (s *State) forgetStatus(srv *server) {
+	s.endDoubt(srv)
 	for i := range srv.status {
 		srv.status[i] = Unchecked
 	}

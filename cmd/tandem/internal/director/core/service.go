@@ -56,6 +56,8 @@ type server struct {
 
 	counted, silent, open, down bool // its part of the census
 
+	doubt *doubt // it has stopped answering, and may be well; nil: no
+
 	outlier outlier
 
 	leader    *server       // that it tracks; nil: none
@@ -180,6 +182,7 @@ func (s *State) setStatus(at target, is healthcheck.TargetStatus) {
 	srv.status[at.check] = is
 	was := srv.verdict
 	srv.verdict = combine(srv.Checks, srv.Pass, srv.status)
+	s.seeDoubt(svc, srv, was.Health)
 	if same(was, srv.verdict) {
 		return
 	}
@@ -266,6 +269,7 @@ func (s *State) comeUp(svc *service, srv *server) {
 		srv.up = true
 	case health == lvs.HealthUnknown && srv.inherited != nil && srv.inherited[0] > 0:
 		srv.up = true
+	case srv.doubt != nil: // if it answers again, it has no slow start
 	case health != lvs.HealthUnknown:
 		srv.up = false
 	}
@@ -295,7 +299,7 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 		Scheduler: virtual.Scheduler, Now: s.now, OnFailure: svc.OnFailure, SlowStart: svc.SlowStart,
 		RemoveAfter: svc.RemoveAfter, Quorum: svc.Quorum, Hysteresis: svc.Hysteresis, PanicBelow: svc.PanicBelow, State: state,
 	}
-	if svc.sorry != nil && s.health(svc, svc.sorry) != lvs.HealthDown {
+	if svc.sorry != nil && (s.health(svc, svc.sorry) != lvs.HealthDown || svc.sorry.doubt != nil) {
 		in.Sorry = svc.Sorry.In(virtual)
 	}
 	for _, srv := range svc.servers {
@@ -315,7 +319,9 @@ func (s *State) poolInput(svc *service, i int, state lvs.PoolState) lvs.PoolInpu
 // weightInput returns what decides the weight of a server in one of a service's virtuals, except for what its clients'
 // connections say about it, and for the limit of its time at weight 0.
 func (s *State) weightInput(svc *service, srv *server, i int) lvs.WeightInput {
-	in := lvs.WeightInput{Configured: srv.Weight, Health: s.health(svc, srv), UpSince: later(srv.upSince, srv.released)}
+	in := lvs.WeightInput{
+		Configured: srv.Weight, Health: s.health(svc, srv), Kept: srv.doubt != nil, UpSince: later(srv.upSince, srv.released),
+	}
 	if srv.inherited != nil && srv.inherited[i] != missing {
 		in.KernelWeight, in.InKernel = srv.inherited[i], true
 	}

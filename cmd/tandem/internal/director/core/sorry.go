@@ -17,7 +17,8 @@ func (s *State) adoptSorry(svc *service, former formerServers) {
 	if svc.Sorry == nil {
 		return
 	}
-	svc.sorry = newServer(svc.Service, *svc.Sorry, former.servers[ServerID(svc.Service, *svc.Sorry)])
+	was := former.servers[ServerID(svc.Service, *svc.Sorry)]
+	svc.sorry = newServer(svc.Service, *svc.Sorry, was)
 	for i, id := range svc.sorry.checkIDs {
 		s.targets[id] = target{svc, svc.sorry, i}
 		if is, ok := former.status[id]; ok && svc.probed() {
@@ -25,4 +26,7 @@ func (s *State) adoptSorry(svc *service, former formerServers) {
 		}
 	}
 	svc.sorry.verdict = combine(svc.sorry.Checks, svc.sorry.Pass, svc.sorry.status)
+	if was != nil {
+		s.keepDoubt(svc, svc.sorry, was)
+	}
 }

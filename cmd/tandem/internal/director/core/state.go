@@ -343,6 +343,7 @@ func (s *State) next() time.Time {
 	s.hooksNext(sooner)
 	s.peerNext(sooner)
 	sooner(s.silenceEnds())
+	sooner(s.doubtsEnd())
 	sooner(s.segmentEnds())
 	sooner(s.outliersEnd())
 	if !s.readiness.ready && s.now.Before(s.readiness.until) {

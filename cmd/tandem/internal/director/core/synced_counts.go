@@ -78,11 +78,7 @@ func (s *State) countHere(rows []lvs.Row) {
 
 // countThere takes what the other director tells of its connections, and whether it asks for ours.
 func (s *State) countThere(v *message.View) {
-	asks := slices.ContainsFunc(v.Routers, func(r message.Router) bool { return r.Waits != nil })
-	if asks && !s.syncs.asked {
-		s.syncs.askedAt = s.syncs.tallies
-	}
-	s.syncs.asked = asks
+	s.followAsking(v)
 	s.syncs.there = tally{}
 	if v.Counted {
 		s.syncs.there = s.newTally()
@@ -90,6 +86,16 @@ func (s *State) countThere(v *message.View) {
 			s.syncs.there.servers[srv.Name] += srv.Established
 		}
 	}
+}
+
+// followAsking takes whether the other director asks for our numbers. It asks once: its view may come before the channel works in both
+// directions, so it is looked at again when it does.
+func (s *State) followAsking(v *message.View) {
+	asks := slices.ContainsFunc(v.Routers, func(r message.Router) bool { return r.Waits != nil })
+	if asks && !s.syncs.asked {
+		s.syncs.askedAt = s.syncs.tallies
+	}
+	s.syncs.asked = asks
 }
 
 // tellsConnections reports whether the views for the other director have the numbers of connections.

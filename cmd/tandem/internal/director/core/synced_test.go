@@ -248,6 +248,17 @@ func TestAReloadGoesOnWaiting(t *testing.T) {
 	}
 }
 
+// TestAQuestionBeforeTheChannelWorks: the other director asks for the connections when only its direction of the channel works. It
+// gets its answer when both do.
+func TestAQuestionBeforeTheChannelWorks(t *testing.T) {
+	p := newSyncScene(t, nil)
+	p.step(PeerChannel{Name: "lb2", From: PeerHalf{Up: true}})
+	p.step(PeerHeard{Message: peermessage.Message{View: &peermessage.View{Routers: []peermessage.Router{{Name: "web", Waits: &peermessage.Waits{}}}}}})
+	if p.step(channelTo("lb2", "")); !p.out.Draining {
+		t.Error("the connections are not counted")
+	}
+}
+
 // TestBothCount: a director that waits asks the other one, which counts as long as it is asked. A director of an older version ignores
 // the question: then only the limit counts.
 func TestBothCount(t *testing.T) {

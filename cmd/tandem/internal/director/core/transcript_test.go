@@ -152,7 +152,7 @@ func (c *conversation) play(event, body string) []string {
 		status := healthcheck.TargetStatus{Health: healthcheck.Healthy, Reason: "agent", Since: noon, Advice: healthcheck.Advice{Given: true, Percent: c.number(args[1])}}
 		c.p.verdict(c.now, args[0], status)
 	case "neighbours": // answer, or are silent
-		c.p.step(c.now, Neighbours{Silence: c.p.s.silence.sequence, Answer: args[0] == "answer"})
+		c.p.step(c.now, neighboursOf(c.p.s, args[0] == "answer"))
 	case "link": // of a router's interface
 		r := c.p.s.report
 		r.Links = map[string]string{args[0]: ""}

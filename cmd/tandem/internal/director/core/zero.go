@@ -11,7 +11,7 @@ import (
 
 // atZero returns since when a server has weight 0, if its service limits that time.
 func (s *State) atZero(svc *service, srv *server, in lvs.WeightInput) time.Time {
-	if svc.RemoveAfter == 0 || in.Disabled {
+	if svc.RemoveAfter == 0 || in.Disabled || in.Kept {
 		srv.zeroSince = time.Time{}
 		return srv.zeroSince
 	}

@@ -19,37 +19,40 @@ import (
 )
 
 const (
-	// askPause is the pause between two questions while all real servers are silent.
+	// askPause is the pause between two questions.
 	askPause = time.Second
 	// askWait is how long one question waits for answers.
 	askWait = 300 * time.Millisecond
 	// maxAsked is the maximum number of neighbours on an interface that one question names.
 	maxAsked = 16
-	// maxRouted is the maximum number of real servers whose routes are looked up, every routesPause.
+	// maxRouted is the maximum number of real servers whose routes are looked up, every routesPause and for each question.
 	maxRouted   = 256
 	routesPause = 30 * time.Second
 )
 
-// Neighbours asks, while all real servers are silent, whether any machine answers on the interfaces towards them. A machine
-// answers ARP and neighbour solicitations even if its services are down or its firewall drops packets.
+// Neighbours asks, after a real server has stopped answering and while all are silent, whether any machine answers on the
+// interfaces towards them. A machine answers ARP and neighbour solicitations even if its services are down or its firewall drops packets.
 type Neighbours struct {
 	Post Post
 	In   Mailbox[core.Question]
 
-	// Routes and Ask use the kernel, except in tests. Routes returns the neighbours to ask, by interface. Ask reports whether
-	// one of them answers.
+	// Routes, Way and Ask use the kernel, except in tests. Routes returns the neighbours to ask, by interface. Way returns the
+	// interfaces of the present route to a server; none: it has no route. Ask reports whether a neighbour answers.
 	Routes func(servers, others []netip.Addr) (map[string][]netip.Addr, error)
+	Way    func(server netip.Addr) []string
 	Ask    func(ctx context.Context, iface string, who []netip.Addr) (bool, error)
 
 	question core.Question
 	routes   map[string][]netip.Addr
+	ways     map[netip.Addr][]string // of the servers, while they answered
+	putOff   bool                    // the last look-up of the routes was
 	last     core.Neighbours
 }
 
 // Run asks until ctx ends.
 func (w *Neighbours) Run(ctx context.Context) error {
 	if w.Routes == nil {
-		w.Routes, w.Ask = routesTo, askNeighbours
+		w.Routes, w.Way, w.Ask = routesTo, wayTo, askNeighbours
 	}
 	for {
 		var tick <-chan time.Time
@@ -65,39 +68,117 @@ func (w *Neighbours) Run(ctx context.Context) error {
 		case w.question = <-w.In:
 		case <-tick:
 		}
-		// While the servers are silent, the routes are not looked up again. If the first interface is down, a route over
+		// While servers are silent, the routes are not looked up again. If the first interface is down, a route over
 		// another interface does not lead to the servers.
 		if w.question.Silence == 0 || len(w.routes) == 0 {
-			if routes, err := w.Routes(w.question.Servers[:min(len(w.question.Servers), maxRouted)], w.question.Others); err == nil {
-				w.routes = routes
-			}
+			w.look()
 		}
 		if w.question.Silence == 0 {
 			continue
 		}
-		if is := w.ask(ctx); ctx.Err() == nil && is != w.last {
+		if is := w.ask(ctx); ctx.Err() == nil && !is.Equal(w.last) {
 			w.last = is
 			w.Post(is)
 		}
 	}
 }
 
-// ask asks once on every interface, until a machine answers.
+// look looks up the routes. When an interface fails, its servers have another route, or none, seconds before their checks have failed.
+// So with such an interface the look-up is put off once.
+func (w *Neighbours) look() {
+	if w.putOff = !w.putOff && slices.ContainsFunc(slices.Collect(maps.Keys(w.routes)), hasFailed); w.putOff {
+		return
+	}
+	servers := w.question.Servers[:min(len(w.question.Servers), maxRouted)]
+	routes, err := w.Routes(servers, w.question.Others)
+	if err != nil {
+		return
+	}
+	w.routes, w.ways = routes, make(map[netip.Addr][]string)
+	for _, server := range servers {
+		w.ways[server] = w.Way(server)
+	}
+}
+
+// hasFailed reports whether an interface is there and does not work.
+func hasFailed(iface string) bool {
+	link, err := net.InterfaceByName(iface)
+	return err == nil && (link.Flags&net.FlagUp == 0 || link.Flags&net.FlagRunning == 0)
+}
+
+// ask asks once on every interface until a machine answers, and on all interfaces towards the servers in doubt.
 func (w *Neighbours) ask(ctx context.Context) core.Neighbours {
 	is := core.Neighbours{Silence: w.question.Silence}
-	for _, iface := range slices.Sorted(maps.Keys(w.routes)) {
-		answer, err := w.Ask(ctx, iface, w.routes[iface])
-		if answer {
-			return core.Neighbours{Silence: w.question.Silence, Answer: true}
+	ways := make(map[netip.Addr][]string)
+	var towards []string
+	for i, server := range w.question.InDoubt {
+		way := w.ways[server] // the present one may be a default route that does not lead there
+		if i < maxRouted {
+			if is := w.Way(server); len(way) == 0 || len(is) == 0 {
+				way = is
+			}
 		}
+		ways[server] = way
+		towards = append(towards, way...)
+	}
+	slices.Sort(towards)
+	answers := map[string]bool{loopback: true}
+	for _, iface := range slices.Concat(towards, slices.Sorted(maps.Keys(w.routes))) {
+		if _, asked := answers[iface]; asked || is.Answer && !slices.Contains(towards, iface) {
+			continue
+		}
+		answer, err := w.Ask(ctx, iface, w.routes[iface])
 		if err != nil {
 			is.Problem = fmt.Sprintf("failed to ask the neighbours: %v", err)
 		}
+		answers[iface] = answer || err != nil
+		is.Answer = is.Answer || answer && w.routes[iface] != nil
 	}
-	if len(w.routes) == 0 {
+	for i, server := range w.question.InDoubt {
+		if i >= maxRouted && len(ways[server]) == 0 && is.Answer || slices.ContainsFunc(ways[server], func(iface string) bool { return answers[iface] }) {
+			is.Reached = append(is.Reached, server)
+		} else {
+			is.Unreached = append(is.Unreached, server)
+		}
+	}
+	if is.Answer || len(w.routes) == 0 {
 		is.Problem = "" // without a route to the servers, the director is as cut off as without a cable
 	}
 	return is
+}
+
+// loopback is the interface towards this machine, which always answers itself.
+const loopback = "lo"
+
+// A hop is where a route leads first.
+type hop struct {
+	iface string
+	next  netip.Addr
+}
+
+func hopsTo(server netip.Addr) (hops []hop, err error) {
+	found, err := netlink.RouteGet(server.AsSlice())
+	for _, r := range found {
+		link, err := net.InterfaceByIndex(r.LinkIndex)
+		if err != nil {
+			continue
+		}
+		h := hop{link.Name, server}
+		if gateway, ok := netip.AddrFromSlice(r.Gw); ok && !gateway.IsUnspecified() {
+			h.next = gateway.Unmap()
+		}
+		hops = append(hops, h)
+	}
+	return hops, err
+}
+
+// wayTo returns the interfaces of the route to a server.
+func wayTo(server netip.Addr) (ifaces []string) {
+	hops, _ := hopsTo(server) // an error means that there is no route
+	for _, h := range hops {
+		ifaces = append(ifaces, h.iface)
+	}
+	return ifaces
 }
 
 // routesTo finds the interfaces towards real servers, and the neighbours on the route. A server on the segment itself is
@@ -107,22 +188,16 @@ func routesTo(servers, others []netip.Addr) (map[string][]netip.Addr, error) {
 	routes := make(map[string][]netip.Addr)
 	var errs []error
 	for i, server := range slices.Concat(servers, others) {
-		found, err := netlink.RouteGet(server.AsSlice())
+		hops, err := hopsTo(server)
 		if err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		for _, r := range found {
-			link, err := net.InterfaceByIndex(r.LinkIndex)
-			if err != nil || link.Flags&net.FlagLoopback != 0 || i >= len(servers) && routes[link.Name] == nil {
+		for _, h := range hops {
+			if h.iface == loopback || i >= len(servers) && routes[h.iface] == nil {
 				continue
 			}
-			next := server
-			if gateway, ok := netip.AddrFromSlice(r.Gw); ok && !gateway.IsUnspecified() {
-				next = gateway.Unmap()
-			}
-			if !slices.Contains(routes[link.Name], next) {
-				routes[link.Name] = append(routes[link.Name], next)
+			if !slices.Contains(routes[h.iface], h.next) {
+				routes[h.iface] = append(routes[h.iface], h.next)
 			}
 		}
 	}
