@@ -275,7 +275,7 @@ func TestVariables(t *testing.T) {
 		{"dollars", text(`"-c", "echo $HOME $$ $${A_1} $$${A_1} 5$"`, ""), "echo $HOME $ ${A_1} $eth 5$", nil},
 		{"comments", text(`"-c", "x"`, "# ${NO} ${NO\n"), "x", nil},
 		{"not set", text(`"-c", "${NO}"`, ""), "", []string{
-			"t.toml:8: vrrp[0].hook[0].command[2]: the variable NO is not set; set it in the environment of tandem, or write $${ for a dollar and a brace"}},
+			"t.toml:8: vrrp[0].hook[0].command[2]: the variable NO is not set; set it in the environment of tandem (for the units: in /etc/default/tandem, then restart them), or write $${ for a dollar and a brace"}},
 		{"no names", text(`"-c", "${NO", "${N-O}", "${}"`, ""), "", []string{
 			`t.toml:8: vrrp[0].hook[0].command[2]: "${NO" is not a variable; write ${NAME}`,
 			`t.toml:8: vrrp[0].hook[0].command[3]: "${N-O" is not a variable; write ${NAME}`,

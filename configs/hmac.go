@@ -44,7 +44,8 @@ func keyTable() toml.SchemaType[KeyFile] {
 			func(k *KeyFile, v uint8) { k.ID = v }),
 		toml.Required("file", toml.String("an absolute path", absolutePath), `"/etc/tandem/vrrp-1.key"`,
 			"A file with the key: 32 to 64 octets, or hex: and their digits. Only its owner may have access (mode 0600 or 0400), and "+
-				"the owner must be root. To make one: (umask 077; printf 'hex:%s' $(openssl rand -hex 32) > /etc/tandem/vrrp-1.key).",
+				"the owner must be the user of the director: chown tandem /etc/tandem/vrrp-1.key. To make one: "+
+				"(umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > /etc/tandem/vrrp-1.key).",
 			func(k *KeyFile, v string) { k.Path = v }),
 	)
 }

@@ -50,7 +50,7 @@ func channelTable() toml.SchemaType[Peer] {
 			func(p *Peer, v string) { p.Listen = v }).Unset("all addresses, with the port of address").Example(`":8474"`),
 		toml.Derived("key", toml.Secret(toml.String(fmt.Sprintf("%s and %d to %d hexadecimal digits", keyPrefix, 2*vrrp.MinSecret, 2*vrrp.MaxSecret),
 			validPeerKey), noPeerKey),
-			"The key that both directors share. `tandem peer init` makes it. Who has the key can read this director's status and history, give orders "+
+			"The key that both directors share. `tandem peer init` makes it, and the owner must be the user of the director. Who has the key can read this director's status and history, give orders "+
 				"about all real servers, put this director's own file or one of its former configurations into force, and confirm or roll back what waits for "+
 				"confirmation. It cannot bring in a configuration that this director never had. "+
 				"A channel needs a key or the certificates below. With both, both must be right.",

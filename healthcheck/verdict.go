@@ -2,7 +2,10 @@
 
 package healthcheck
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A State is the state of a target after the results of one check. It is a value: it reads no clock.
 type State struct {
@@ -166,6 +169,9 @@ func (s *State) Record(c *Config, r Result, started, at time.Time) Change {
 		is.Advice = r.Advice
 	} else {
 		s.cause = r.Cause
+	}
+	if success && is.Health == Unhealthy { // without the rest, an unhealthy server's reason is "status 200"
+		is.Reason += fmt.Sprintf("; passes again, and is healthy after %d in a row", rise)
 	}
 	if held {
 		is.Reason = "flapping: held down for " + short(c.Flap.Hold) + "; last result: " + r.Reason

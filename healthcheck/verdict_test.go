@@ -149,3 +149,26 @@ func TestVerdictDoesNotOutliveAStandstill(t *testing.T) {
 		}
 	}
 }
+
+// TestReasonWhileRising: an unhealthy server that passes again has a reason that says so. "status 200" alone would be a riddle.
+func TestReasonWhileRising(t *testing.T) {
+	c := &Config{Type: HTTP, Interval: time.Second, Rise: 3, Fall: 1}
+	s := NewState(time.Time{})
+	rising := "status 200; passes again, and is healthy after 3 in a row"
+	for i, step := range []struct {
+		result Result
+		reason string
+	}{
+		{Fail(TimedOut, "timeout"), "timeout"},
+		{Pass("status 200"), rising},
+		{Fail(TimedOut, "timeout"), "timeout"},
+		{Pass("status 200"), rising},
+		{Pass("status 200"), rising},
+		{Pass("status 200"), "status 200"},
+	} {
+		s.Record(c, step.result, time.Time{}, time.Time{}.Add(time.Duration(i)))
+		if s.Status.Reason != step.reason {
+			t.Errorf("step %d: %q, want %q", i, s.Status.Reason, step.reason)
+		}
+	}
+}

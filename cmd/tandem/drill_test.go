@@ -60,7 +60,7 @@ func TestDrillFlags(t *testing.T) {
 		"failover --key /x":          "--key is for --probe",
 		"failover --probe 1.2.3.4:5": "--probe needs --key: see tandem probe --help",
 		"failover --probe x --key y": "--probe x: want ADDRESS:PORT",
-		"failover --socket /x/none ": "no director listens at /x/none: start one with `tandem run`, or give the path of its control socket with --socket",
+		"failover --socket /x/none ": "no director listens at /x/none: start it with `systemctl start tandem`, or give the path of its control socket with --socket",
 	} {
 		if _, _, err := execute(t, append([]string{"drill"}, strings.Fields(args)...)...); err == nil || err.Error() != want {
 			t.Errorf("tandem drill %s: %v, want %s", args, err, want)

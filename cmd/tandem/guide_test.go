@@ -85,6 +85,16 @@ func TestGuideSymptoms(t *testing.T) {
 	}
 }
 
+// TestGuideNamesStates: the page about log lines has each state as the log writes it, so that a search finds it.
+func TestGuideNamesStates(t *testing.T) {
+	text := readPage(t, "configs/guide/9-log-lines.md").text
+	for _, s := range []vrrp.State{vrrp.Initialize, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+		if strings.Count(text, "\n- `virtual router is "+s.String()+"` (info): ") != 1 {
+			t.Errorf("want one entry about %s", s)
+		}
+	}
+}
+
 // TestGuideNamesDrops: each reason for which an advertisement is dropped is explained.
 func TestGuideNamesDrops(t *testing.T) {
 	_, text, _ := strings.Cut(readPage(t, "configs/guide/9-log-lines.md").text, "\n## Reasons of a dropped advertisement\n")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/configs"
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 // defaultPeerKey is the file of the key that both directors share, unless the user names another.
@@ -97,6 +98,8 @@ func initKey(cmd *cobra.Command, f *peerInitFlags) error {
 
 1. Copy it to the other director, for example:
      scp -p %[1]s OTHER:%[1]s
+   Then, on both, give it to the user of the director (unless the director runs as root):
+     chown %[2]s %[1]s
 2. Add to the configuration of each director, with the address of the other one:
      [peer]
      address = "OTHER-ADDRESS:8474"
@@ -105,7 +108,7 @@ func initKey(cmd *cobra.Command, f *peerInitFlags) error {
      tandem reload
 4. Look at the pair:
      tandem status --pair
-`, path)
+`, path, account.Name)
 	return err
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/peer"
+	"github.com/tandem-lvs/tandem/configs/account"
 )
 
 // holderName is a name that a certificate and a file can have.
@@ -110,12 +111,13 @@ func explainCertificates(w io.Writer, dir string, files []string, directors []pe
 		fmt.Fprintf(&b, "%s: made, with mode 0600\n", f)
 	}
 	ca := filepath.Join(dir, "ca")
-	fmt.Fprintf(&b, "\n1. Give each director its own certificate and key, and %s.pem:\n", ca)
+	fmt.Fprintf(&b, "\n1. Give each director its own certificate and key, and %s.pem. The directory must be there:\n     mkdir -p -m 700 %s\n", ca, dir)
 	for _, d := range directors {
 		own := filepath.Join(dir, d.Name)
 		fmt.Fprintf(&b, "     scp -p %s.pem %s.pem %s.key %s:%s/\n", ca, own, own, d.Name, dir)
 	}
 	fmt.Fprintf(&b, "   Move %s.key to a safe place elsewhere: who has it can make certificates of either director.\n", ca)
+	fmt.Fprintf(&b, "   Then, on each, give all to the user of the director (unless the director runs as root):\n     chown -R %s %s\n", account.Name, dir)
 	b.WriteString("2. Add to the configuration of each director:\n")
 	for i, d := range directors {
 		own, other := filepath.Join(dir, d.Name), directors[1-i]

@@ -27,6 +27,9 @@ func TestPeerInit(t *testing.T) {
 	if err != nil || !strings.Contains(out, "scp -p "+key+" OTHER:"+key) || !strings.Contains(out, "key = { file = \""+key+"\" }") {
 		t.Fatalf("%v, %s", err, out)
 	}
+	if !strings.Contains(out, "\n     chown tandem "+key+"\n") { // the director is not root
+		t.Errorf("it does not say who must own the key: %s", out)
+	}
 	info, err := os.Stat(key)
 	if err != nil || info.Mode() != 0o600 {
 		t.Fatalf("%v, %v", err, info)
@@ -60,6 +63,11 @@ func TestPeerInitCertificates(t *testing.T) {
 	out, _, err := execute(t, args...)
 	if err != nil || !strings.Contains(out, "scp -p "+dir+"/ca.pem "+dir+"/lb2.pem "+dir+"/lb2.key lb2:"+dir+"/\n") {
 		t.Fatalf("%v, %s", err, out)
+	}
+	for _, command := range []string{"mkdir -p -m 700 " + dir, "chown -R tandem " + dir} {
+		if !strings.Contains(out, "\n     "+command+"\n") {
+			t.Errorf("it does not say %s: %s", command, out)
+		}
 	}
 	for _, name := range []string{"ca.pem", "ca.key", "lb1.pem", "lb1.key", "lb2.pem", "lb2.key"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode() != 0o600 {

@@ -71,7 +71,7 @@ director on this machine that runs with the file. The program of a check is run.
 
 With --listen, it waits until a machine with the same key file drives it by --drive, for example a director before
 a failover. What is asked is up to the machine that listens; --for is the longest time that it asks. Make a key
-with: (umask 077; openssl rand -hex 32 > probe.key)
+with: (umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > probe.key)
 
 The exit code is 0 if every question was answered in time or every check passed, 2 if not, and 1 if the probe
 could not run. With --budget it is 2 only if an outage was longer, or if there was no answer at all.`,

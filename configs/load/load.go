@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -142,13 +143,25 @@ func (disk) Read(name string) ([]byte, error) {
 	return text, err
 }
 
+// usual is the file of a director that was told of no other.
+const usual = "/etc/tandem/tandem.toml"
+
 // Read returns the text of a file for Text.
 func Read(path string) ([]byte, error) {
 	text, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("failed to read the configuration: %w", err)
+		return nil, unreadConfig(path, err)
 	}
 	return text, nil
+}
+
+// unreadConfig is the error for a file that could not be read. Whoever starts without the usual file is told what to write.
+func unreadConfig(path string, err error) error {
+	hint := ""
+	if path == usual && errors.Is(err, fs.ErrNotExist) {
+		hint = "; write one: tandem.toml(5) has all keys, and /usr/share/doc/tandem/examples has examples"
+	}
+	return fmt.Errorf("failed to read the configuration: %w%s", err, hint)
 }
 
 // read returns the text of a file. Of a file that is too large it returns enough to tell.

@@ -51,3 +51,17 @@ func TestFile(t *testing.T) {
 		t.Errorf("a file that is too large gives %v, want a mistake", err)
 	}
 }
+
+// TestNoConfiguration: whoever starts without the usual file is told what to write. Another file was perhaps misspelt.
+func TestNoConfiguration(t *testing.T) {
+	const failed = "failed to read the configuration: file does not exist"
+	if got := unreadConfig("t.toml", fs.ErrNotExist).Error(); got != failed {
+		t.Error(got)
+	}
+	if got := unreadConfig(usual, fs.ErrNotExist).Error(); !strings.HasPrefix(got, failed+"; write one: tandem.toml(5)") {
+		t.Error(got)
+	}
+	if err := unreadConfig(usual, fs.ErrPermission); !errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "write one") {
+		t.Error(err)
+	}
+}

@@ -20,6 +20,7 @@ type file struct {
 	mode fs.FileMode
 	kind string // of nfpm; empty: a regular file
 	text []byte
+	from string // path in the checkout, if a page may have a link to the file
 }
 
 // parts are the files that are not in the checkout, but made for the package.
@@ -48,6 +49,7 @@ func contents(checkout fs.FS, made parts, format, version string, epoch time.Tim
 	c.add("usr/sbin/tandem", 0o755, made.binary)
 	for _, unit := range []string{"tandem.service", "tandem-realserver.service"} {
 		c.add("usr/lib/systemd/system/"+unit, 0o644, packagedUnit(c.read("configs/"+unit)))
+		c.files[len(c.files)-1].from = "configs/" + unit
 	}
 	for _, dropIn := range []string{"as-root.conf", "other-users.conf"} {
 		c.add("usr/share/tandem/"+dropIn, 0o644, c.read("configs/tandem.service.d/"+dropIn))
@@ -74,8 +76,9 @@ func contents(checkout fs.FS, made parts, format, version string, epoch time.Tim
 	}
 	c.add(docs+"licences.txt", 0o644, licenceTexts(made.licences))
 	c.add(docs+"sbom.cdx.json", 0o644, made.sbom)
-	c.add(docs+"README.md", 0o644, c.read("README.md"))
+	c.copy(docs+"README.md", 0o644, "README.md")
 	c.addExamples()
+	c.relink()
 	if format == "rpm" {
 		c.files = append(ownFolders(c.files), c.files...)
 	}
@@ -110,6 +113,12 @@ func (c *collecting) add(name string, mode fs.FileMode, text []byte) {
 		c.err = fmt.Errorf("%s would be empty", name)
 	}
 	c.files = append(c.files, file{path: name, mode: mode, text: text})
+}
+
+// copy adds a file of the checkout.
+func (c *collecting) copy(to string, mode fs.FileMode, name string) {
+	c.add(to, mode, c.read(name))
+	c.files[len(c.files)-1].from = name
 }
 
 func (c *collecting) read(name string) []byte {
@@ -149,11 +158,11 @@ func (c *collecting) addExamples() {
 		case e.IsDir() || !hook && !exampleNames.MatchString(name):
 			return nil
 		case hook:
-			c.add(docs+"examples/"+short, 0o755, c.read(name))
+			c.copy(docs+"examples/"+short, 0o755, name)
 		case strings.HasPrefix(short, "guide/"):
-			c.add(docs+short, 0o644, c.read(name))
+			c.copy(docs+short, 0o644, name)
 		default:
-			c.add(docs+"examples/"+short, 0o644, c.read(name))
+			c.copy(docs+"examples/"+short, 0o644, name)
 		}
 		return nil
 	})

@@ -224,7 +224,7 @@ func (r *refusal) Is(target error) bool { return target == ErrUnanswered && r.Un
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("%w at %s: start one with `tandem run`, or give the path of its control socket with --socket", ErrNoDirector, c.path)
+		return fmt.Errorf("%w at %s: start it with `systemctl start tandem`, or give the path of its control socket with --socket", ErrNoDirector, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("no permission to use the control socket %s: run this command as root or as a member of the socket's group", c.path)
 	}

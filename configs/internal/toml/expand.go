@@ -80,7 +80,7 @@ func expandText(s string, variable func(string) (string, bool)) (string, *Refusa
 			value, set = variable(name)
 		}
 		if !set {
-			return "", Refuse("set it in the environment of tandem, or write $${ for a dollar and a brace", "the variable %s is not set", name)
+			return "", Refuse("set it in the environment of tandem (for the units: in /etc/default/tandem, then restart them), or write $${ for a dollar and a brace", "the variable %s is not set", name)
 		}
 		b.WriteString(value)
 		s = after

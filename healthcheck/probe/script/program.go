@@ -214,7 +214,8 @@ func (p *program) why(err error) string {
 	case errors.Is(err, unix.ENOEXEC):
 		return "it is neither a program for this machine nor does it begin with #!"
 	case errors.Is(err, unix.EPERM):
-		return "the director is not permitted to run programs as user " + p.User + ": add the drop-in other-users.conf to tandem.service, or name the director's own user"
+		return "the director is not permitted to run programs as user " + p.User + ": copy /usr/share/tandem/other-users.conf to " +
+			"/etc/systemd/system/tandem.service.d, run systemctl daemon-reload and tandem upgrade, or name the director's own user"
 	}
 	return path.Err.Error()
 }

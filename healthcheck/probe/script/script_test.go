@@ -172,7 +172,8 @@ func TestDirectorWithAmbientCapabilities(t *testing.T) {
 		{"without its ambient capabilities", "nobody", `sed -n "s/^CapAmb:[[:space:]]*//p" /proc/self/status`, "exit code 1: 0000000000000000"},
 		{"without any", "nobody", `sed -n "s/^CapEff:[[:space:]]*//p" /proc/self/status`, "exit code 1: 0000000000000000"},
 		{"as another user", "root", "id -u", "failed to run /bin/sh: the director is not permitted to run programs as user root: " +
-			"add the drop-in other-users.conf to tandem.service, or name the director's own user"},
+			"copy /usr/share/tandem/other-users.conf to /etc/systemd/system/tandem.service.d, run systemctl daemon-reload and tandem upgrade, " +
+			"or name the director's own user"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

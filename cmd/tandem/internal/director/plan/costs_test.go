@@ -10,6 +10,8 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
+var channelTable = "[peer]\naddress = \"10.0.0.2:8474\"\nkey = \"hex:" + strings.Repeat("42", 32) + "\"\n"
+
 // TestCosts: the costs that TestPlans does not show. Each configuration is that in force with texts replaced, in pairs.
 func TestCosts(t *testing.T) {
 	master := situation{role: vrrp.Master, connections: map[string]int{"192.0.2.11": 1, "192.0.2.12": 2, "192.0.2.21": 7}}
@@ -65,9 +67,22 @@ none: change web.listen: "127.0.0.1:9106" → "127.0.0.1:9107" — browsers must
 		{"the address of the metrics", master, []string{"[lvs.sync]", "[metrics]\nlisten = \"127.0.0.1:9100\"\n[lvs.sync]"}, []string{":9100", ":9101"}, `
 none: change metrics.listen: "127.0.0.1:9100" → "127.0.0.1:9101" — Prometheus must ask at the new address
 `},
-		{"the other director may send a configuration", master, []string{"[lvs.sync]", "[peer]\naddress = \"10.0.0.2:8474\"\nkey = \"hex:" + strings.Repeat("42", 32) + "\"\n[lvs.sync]"},
+		{"the other director may send a configuration", master, []string{"[lvs.sync]", channelTable + "[lvs.sync]"},
 			[]string{"[peer]\n", "[peer]\naccept_config = true\n"}, `
 none: change peer.accept_config: false → true — who has the key of the channel can run any program on this machine; the channel connects again
+`},
+		{"the channel begins", master, nil, []string{"[lvs.sync]", channelTable + "[lvs.sync]"}, `
+none: change peer.address: none → 10.0.0.2:8474 — the channel begins when the other director has [peer] too
+none: change peer.listen: "" → ":8474" — the channel begins when the other director has [peer] too
+none: change peer.key: none → a secret — the channel begins when the other director has [peer] too
+`},
+		{"the channel ends", master, []string{"[lvs.sync]", channelTable + "[lvs.sync]"}, []string{channelTable, ""}, `
+none: change peer.address: 10.0.0.2:8474 → none — the channel to the other director ends
+none: change peer.listen: ":8474" → "" — the channel to the other director ends
+none: change peer.key: a secret → none — the channel to the other director ends
+`},
+		{"another key of the channel", master, []string{"[lvs.sync]", channelTable + "[lvs.sync]"}, []string{"hex:4242", "hex:4343"}, `
+none: change peer.key: one secret → another — the channel to the other director connects again, and needs what fits there
 `},
 		{"connection sync begins", master, []string{"[lvs.sync]\ninterface = \"eth0\"\nid = 51\n", ""}, []string{"[[service]]\nname = \"www\"", "[lvs.sync]\ninterface = \"eth0\"\nid = 51\n[[service]]\nname = \"www\""}, `
 none: add connection sync: eth0, id 51, master and backup — the peer needs the same

@@ -138,10 +138,14 @@ func text(v any) string {
 		return short(v)
 	case string:
 		return strconv.Quote(v)
-	case netip.Addr:
+	case interface {
+		IsValid() bool
+		String() string
+	}: // an address, a prefix, an address with a port
 		if !v.IsValid() {
 			return "none"
 		}
+		return v.String()
 	case fmt.Stringer:
 		if is := reflect.ValueOf(v); is.CanUint() && is.IsZero() {
 			return "none" // the values of names begin with 1

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
+	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -37,7 +38,7 @@ func (p *planner) director() {
 		fields = append(fields, field{"control." + f.key, f.was, f.is})
 	}
 	if was.Peer.Key != is.Peer.Key {
-		fields = append(fields, field{"peer.key", "one secret", "another"})
+		fields = append(fields, peerKey(was.Peer, is.Peer))
 	}
 	for _, f := range differing(was.LVS, is.LVS, "Sync", "Sysctl", "Timeouts") {
 		fields = append(fields, field{"lvs." + f.key, f.was, f.is})
@@ -54,13 +55,35 @@ func (p *planner) director() {
 			l.Cost = "browsers must open the page at the new address"
 		}
 		if strings.HasPrefix(f.key, "peer.") {
-			l.Cost = "the channel to the other director connects again, and needs what fits there"
+			l.Cost = channelCost(was.Peer, is.Peer)
 		}
 		if f.key == "peer.accept_config" && is.Peer.AcceptConfig {
 			l.Cost = "who has the key of the channel can run any program on this machine; the channel connects again"
 		}
 		p.add(l)
 	}
+}
+
+// peerKey tells of another key of the channel, without showing it.
+func peerKey(was, is configs.Peer) field {
+	switch {
+	case was.Key.Len() == 0:
+		return field{"peer.key", "none", "a secret"}
+	case is.Key.Len() == 0:
+		return field{"peer.key", "a secret", "none"}
+	}
+	return field{"peer.key", "one secret", "another"}
+}
+
+// channelCost says what happens to the channel when a setting of it changes.
+func channelCost(was, is configs.Peer) string {
+	switch {
+	case !was.On():
+		return "the channel begins when the other director has [peer] too"
+	case !is.On():
+		return "the channel to the other director ends"
+	}
+	return "the channel to the other director connects again, and needs what fits there"
 }
 
 // settings adds the lines about connection sync and about kernel settings.

@@ -237,16 +237,17 @@ func (d *Drill) tellPlan(s *drill.Situation, plan drill.Plan, r *drill.Report) {
 	if !d.DryRun {
 		return
 	}
+	r.Would = sentences(plan.Fault)
+	for _, text := range sentences(plan.Undo) {
+		r.Would = append(r.Would, "undo: "+text)
+	}
 	switch {
-	case len(r.Refused) > 0:
+	case len(r.Refused) > 0: // nothing would be done, and a backup has nothing to name
+		return
 	case d.target != "":
 		d.Tell("pre-checks: %s and %s can do without %s", s.Here.Name, s.There.Name, d.target)
 	default:
 		d.Tell("pre-checks: %s can take over from %s", s.There.Name, s.Here.Name)
-	}
-	r.Would = sentences(plan.Fault)
-	for _, text := range sentences(plan.Undo) {
-		r.Would = append(r.Would, "undo: "+text)
 	}
 	for _, text := range r.Would {
 		d.Tell("would %s", text)

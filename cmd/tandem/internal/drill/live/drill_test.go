@@ -217,6 +217,13 @@ func TestNothingIsDone(t *testing.T) {
 		!strings.Contains(text, "pre-checks: lb2 can take over from lb1\nwould hand over web\nwould wait 1ms\nwould undo: end the standby of web") {
 		t.Errorf("%v, %+v, %s", err, r, text)
 	}
+	*told = nil
+	p.broken = func(here, _ *control.Status) { here.VRRP[0].State = "backup" }
+	r, err = d.Run(t.Context())
+	if err != nil || len(r.Refused) == 0 || !strings.HasPrefix((*told)[0], "refused: this director is master of no virtual router") ||
+		strings.Contains(strings.Join(*told, "\n"), "would hand over") {
+		t.Errorf("on the backup: %v, %+v, %q", err, r, *told)
+	}
 	d.DryRun, *told = false, nil
 	p.broken = func(_, there *control.Status) { there.VRRP[0].State = "fault" }
 	r, err = d.Run(t.Context())
