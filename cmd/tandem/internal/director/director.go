@@ -88,6 +88,7 @@ type Director struct {
 	mail   mailboxes
 
 	settings    *workers.Settings
+	interfaces  *workers.Interfaces
 	events      *workers.Events
 	permissions *workers.Permissions[control.Permissions] // of the control socket
 	peer        *workers.Peer
@@ -175,10 +176,11 @@ func (d *Director) Run(ctx context.Context) error {
 	}
 	d.table, d.saved = saved.table, saved
 	defer d.table.ipvs.Close()
+	d.interfaces = &workers.Interfaces{Settings: saved.settings}
 	d.settings = &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
 		Timeouts:   saved.timeouts.Apply,
-		ReturnPath: d.returnPath().Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
+		Interfaces: d.interfaces.Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
 	}
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
@@ -263,11 +265,6 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	} {
 		g.Go(func() error { return workers.Bounded(work, workers.EndTimeout, d.log, name, run) })
 	}
-}
-
-// returnPath maintains the settings of interfaces.
-func (d *Director) returnPath() workers.ReturnPath {
-	return workers.ReturnPath{Settings: d.saved.settings}
 }
 
 // elect runs the election until ctx ends or something else fails. It fills the table before the first address is added, so
