@@ -82,10 +82,11 @@ type Director struct {
 	reads     singleflight.Group                                 // of the kernel's counters
 	count     func(context.Context) ([]lvs.ServiceStatus, error) // reads them
 
-	table  kernelTable  // of the table's worker
-	reader *kernel.IPVS // for statuses only
-	saved  *savedState
-	mail   mailboxes
+	table    kernelTable  // of the table's worker
+	reader   *kernel.IPVS // for statuses only
+	halfOpen halfOpen
+	saved    *savedState
+	mail     mailboxes
 
 	settings    *workers.Settings
 	interfaces  *workers.Interfaces
@@ -144,7 +145,7 @@ func New(o Options) *Director {
 	if o.Begin != nil {
 		d.file, d.loader = o.Begin.file, o.Begin.loader
 	}
-	d.count = d.reader.Status
+	d.count, d.halfOpen.read = d.reader.Status, new(kernel.Connections).Look
 	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
