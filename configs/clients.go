@@ -19,6 +19,9 @@ func warnClients(at toml.Node, c *Config) {
 			warnLostServer(here, s)
 			warnOutlier(here, s)
 		}
+		if here.Sound("virtual", "one_packet", "method", "server") && len(s.Virtuals) > 0 {
+			warnOnePacket(here, s)
+		}
 	}
 	sysctl := at.Key("lvs").Key("sysctl")
 	needed := c.NeededSysctls()
@@ -57,6 +60,16 @@ func warnOutlier(at toml.Node, s Service) {
 		action.Warn("remove it", "has no effect: only connections of TCP, and of UDP with method nat, show who does not answer")
 	case lvs.RefusesForWeightless(v.Scheduler):
 		action.Warn("use mh", "with %s, weight-zero refuses the new clients of the server", v.Scheduler)
+	}
+}
+
+// warnOnePacket warns if the clients of a service cannot use the answers: with one-packet scheduling the kernel forgets a datagram as
+// soon as the server has it. With nat it needs this memory, to put the VIP into the answer in place of the server's address.
+func warnOnePacket(at toml.Node, s Service) {
+	i := slices.IndexFunc(s.Servers, func(srv Server) bool { return srv.Method == lvs.NAT })
+	if s.Virtuals[0].Flags&lvs.OnePacket != 0 && i >= 0 {
+		at.Key("one_packet").Warn("remove it, or use dr or tunnel",
+			"does not work with method nat: the answers of %s keep the server's own address, and clients ignore them", s.Servers[i].Addr)
 	}
 }
 

@@ -139,8 +139,8 @@ func addressFields() []toml.Field[virtualRouter] {
 		toml.Optional("virtual_mac", toml.Boolean(), false,
 			"If true, the VIPs are on a macvlan interface of their own, with the MAC address that RFC 9568 defines for the "+
 				"virtual router. The macvlan is on top of the interface that the key `interface` names. That lower interface "+
-				"must not answer ARP for the VIPs. So tandem sets arp_ignore = 1 and arp_announce = 2 on the lower interface, "+
-				"and does not restore them.",
+				"must not answer ARP for the VIPs. So tandem sets arp_ignore = 1 and arp_announce = 2 on the lower interface. "+
+				"When tandem is stopped, it restores both.",
 			func(r *virtualRouter, v bool) { r.VirtualMAC = v }),
 		toml.Derived("virtual_mac_interface", interfaceName(),
 			"The name of the macvlan interface. If the VIPs are of both families, the one for IPv6 is this name with -6.",

@@ -55,7 +55,8 @@ func balancingFields() []toml.Field[virtualService] {
 			"All connections of a client go to the same server. Without this table each connection is scheduled anew.",
 			func(s *virtualService, v persistence) { s.persistence = v }),
 		toml.Optional("one_packet", toml.Boolean(), false,
-			"If true, each datagram is scheduled by itself. It is for clients that send many datagrams from one port.",
+			"If true, each datagram is scheduled by itself. It is for clients that send many datagrams from one port. It does not work "+
+				"with method nat: the kernel does not put the VIP into the answers.",
 			func(s *virtualService, v bool) {
 				if v {
 					s.common.Flags |= lvs.OnePacket

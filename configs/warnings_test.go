@@ -83,6 +83,18 @@ func TestWarnings(t *testing.T) {
 		{"datagrams to a dead server", service("protocol = \"udp\"\non_failure = \"weight-zero\"\ncheck = { type = \"tcp\" }"), []string{
 			`5: service[0].on_failure: with weight-zero, a UDP client that keeps its port stays with a dead server, which is silent; use remove`,
 		}},
+		{"datagrams whose answers are not translated back", service("protocol = \"udp\"\none_packet = true\nmethod = \"nat\""), []string{
+			"5: service[0].one_packet: does not work with method nat: the answers of 192.0.2.11 keep the server's own address, and clients ignore them; remove it, or use dr or tunnel",
+		}},
+		{"datagrams of one server of those", "[[service]]\nvirtual = \"192.0.2.100:53\"\nprotocol = \"udp\"\none_packet = true\n" +
+			"server = [{ address = \"192.0.2.11\" }, { address = \"192.0.2.12\", method = \"nat\" }]", []string{
+			"4: service[0].one_packet: does not work with method nat: the answers of 192.0.2.12 keep the server's own address, and clients ignore them; remove it, or use dr or tunnel",
+		}},
+		{"marked datagrams of those", "[[service]]\nvirtual = { fwmark = 1 }\none_packet = true\nmethod = \"nat\"\nserver = [{ address = \"192.0.2.11\" }]", []string{
+			"3: service[0].one_packet: does not work with method nat: the answers of 192.0.2.11 keep the server's own address, and clients ignore them; remove it, or use dr or tunnel",
+		}},
+		{"datagrams whose servers answer themselves", service("protocol = \"udp\"\none_packet = true"), nil},
+		{"and through a tunnel", service("protocol = \"udp\"\none_packet = true\nmethod = \"tunnel\""), nil},
 		{"too many buckets", "[[service]]\nvirtual = \"192.0.2.100:80\"\nscheduler = \"sh\"\nserver = [{ address = \"192.0.2.11\", weight = 200 }, { address = \"192.0.2.12\", weight = 100 }]", []string{
 			`3: service[0].scheduler: sh has 256 buckets, and the weights sum to 300: the last servers get no clients; use smaller weights, or mh`,
 		}},

@@ -93,7 +93,7 @@ func TestReferralsOfAddressesKeptForTheSuccessor(t *testing.T) {
 	if out, _ := r.Step(removes.Add(4 * time.Millisecond)); len(out) > 0 {
 		t.Errorf("announced %v at once", out)
 	}
-	if out, _ := r.Step(removes.Add(5 * time.Millisecond)); len(out) != 1 || out[0] != (Referral{vips[1], hardware}) {
+	if out, _ := r.Step(removes.Add(5 * time.Millisecond)); len(out) != 1 || out[0] != (Referral{Address: vips[1], Hardware: hardware}) {
 		t.Errorf("announced %v, want the address that the successor did not announce", out)
 	}
 }

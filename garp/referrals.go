@@ -24,6 +24,8 @@ const (
 type Referral struct {
 	Address  netip.Addr
 	Hardware Hardware
+	// Again is set if the address has been announced since it went to the other machine: by that machine, or by us.
+	Again bool
 }
 
 // Referrals decides what a former master announces for its successor. The successor is the master to which it gave way. If it
@@ -182,7 +184,7 @@ func (r *Referrals) Step(now time.Time) (out []Referral, next time.Time) {
 			due = true
 		}
 		if is, known := r.routers[p.successor]; due && known && !r.doubtful(now, is) {
-			out = append(out, Referral{addr, is.hardware})
+			out = append(out, Referral{addr, is.hardware, p.told})
 			p.told = true
 		}
 		if p.sent == len(referralRepeat) {

@@ -91,6 +91,49 @@ func TestReferrals(t *testing.T) {
 	}
 }
 
+// TestReferralsTellRepeats: only an announcement of an address that nobody was heard to announce is not a repeat. There is at most
+// one in a hand-over, and none to a successor such as keepalived, which announces at once and then 5 s later.
+func TestReferralsTellRepeats(t *testing.T) {
+	const ms = time.Millisecond
+	vip, successor, hardware := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.2"), Hardware{2, 0, 0, 0, 0, 2}
+	for _, tt := range []struct {
+		name      string
+		announced time.Duration // by the successor
+		want      string
+	}{
+		{"never", time.Hour, "[first 55ms again 155ms again 1.2s again 2.2s again 4.4s]"},
+		{"when it took over, before its advertisement was read", -5 * ms, "[again 1.2s again 2.2s again 4.4s]"},
+		{"at once", 0, "[again 1.2s again 2.2s again 4.4s]"},
+		{"late", 100 * ms, "[first 55ms again 1.2s again 2.2s again 4.4s]"},
+	} {
+		r := NewReferrals()
+		r.SetAddresses([]netip.Addr{vip})
+		for handOver := range 2 {
+			begin := epoch.Add(time.Duration(handOver) * time.Minute)
+			r.ObserveRouter(begin, Observation{Router: successor, From: hardware})
+			var got []string
+			for at := -10 * ms; at < 6*time.Second; at += 5 * ms {
+				now := begin.Add(at)
+				if at == tt.announced {
+					r.Observe(now, Observation{Claimed: vip, How: Reply, From: hardware, Announced: true})
+				}
+				if at == 0 {
+					r.Refer(now, now, []netip.Addr{vip}, successor)
+					r.SetAddresses(nil)
+				}
+				out, _ := r.Step(now)
+				for _, o := range out {
+					got = append(got, map[bool]string{false: "first ", true: "again "}[o.Again]+at.String())
+				}
+			}
+			if fmt.Sprint(got) != tt.want {
+				t.Errorf("the successor announces %s: %v, want %s", tt.name, got, tt.want)
+			}
+			r.SetAddresses([]netip.Addr{vip})
+		}
+	}
+}
+
 // TestReferralsOfASuccessorOnAnotherPath: the successor was heard over another path, so nobody knows its hardware address on this
 // interface. The addresses are announced as soon as it is heard here, in time or later, unless another machine announces them first.
 func TestReferralsOfASuccessorOnAnotherPath(t *testing.T) {
@@ -232,7 +275,7 @@ func TestReferralsOfARouterAtTwoPlaces(t *testing.T) {
 		t.Errorf("announced %v although advertisements were lost", out)
 	}
 	steps(25*time.Second, 35*time.Second, false)
-	if len(out) == 0 || out[0] != (Referral{vip, right}) || out[len(out)-1] != out[0] {
+	if len(out) == 0 || out[0] != (Referral{vip, right, false}) || out[len(out)-1] != (Referral{vip, right, true}) {
 		t.Errorf("after the end of it, announced %v", out)
 	}
 }

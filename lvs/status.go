@@ -12,7 +12,7 @@ type ServiceStatus struct {
 // A ServerStatus is a real server in the kernel's table, with its counters.
 type ServerStatus struct {
 	Server
-	Active     int // connections that are established
+	Active     int // connections that are established, and those of TCP whose handshake is under way
 	Inactive   int // all others
 	Persistent int // clients that persistence binds to it
 	Stats      Stats
@@ -29,6 +29,6 @@ type Row struct {
 // A ServerRow is a real server with its numbers of connections.
 type ServerRow struct {
 	Server
-	Active   int // connections that are established
+	Active   int // as in ServerStatus
 	Inactive int // all others
 }

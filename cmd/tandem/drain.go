@@ -36,9 +36,11 @@ other director does not get the order, it gets it when the channel works again: 
 server, the later one counts on both. With --local, the server is drained on this director only.
 
 With --wait, the command shows the number of connections, and returns when no connection is left. If
---timeout passes first, the exit code is 1 and the server stays drained. The next connection of a
-persistent client goes to another server. If the configuration sets expire_quiescent_template = 0, that
-connection goes to the drained server, and --wait waits for such clients too.`,
+--timeout passes first, the exit code is 1 and the server stays drained. TCP connections that have
+waited for their client's ACK for 3 s, as in a SYN flood, do not count: no client has them. The next
+connection of a persistent client goes to another server. If the configuration sets
+expire_quiescent_template = 0, that connection goes to the drained server, and --wait waits for such
+clients too.`,
 		Example: `  tandem drain www/192.0.2.11
   tandem drain www/192.0.2.11:80 --wait --timeout 10m`,
 		Args: arguments(1, 1),

@@ -7,9 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -48,6 +51,55 @@ func TestReferAnnouncesTheNewMaster(t *testing.T) {
 		if s.hardware != ours && s.hardware != hardwareOf(t, peer, "peer0").String() {
 			t.Errorf("a frame for %s comes from %s", s.addr, s.hardware)
 		}
+	}
+}
+
+// logged is the output of a log that another goroutine writes.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestReferSaysItOnce: an address that is announced for the new master again and again is one line of the log at level info.
+func TestReferSaysItOnce(t *testing.T) {
+	t.Parallel()
+	ns, peer := newPair(t)
+	lines := &logged{}
+	w, _ := watchLogging(t, ns, "eth0", hclog.New(&hclog.LoggerOptions{Output: lines, Level: hclog.Debug}))
+	successor := netip.MustParseAddr("192.0.2.2")
+	seen, claims := newCapture(t, peer, "peer0"), observe(t, peer, "peer0")
+	w.Set([]netip.Addr{vip})
+	eventually(t, "the watcher listens", func() bool {
+		return slices.ContainsFunc(seen.all(), func(s sighting) bool { return s.form == garp.Request })
+	})
+	sendAdvert(t, peer, successor)
+	w.Refer(time.Now(), time.Now(), []netip.Addr{vip}, successor)
+	w.Set(nil)
+	for announced := 0; announced < 3; { // the request and the reply are one announcement
+		select {
+		case o := <-claims:
+			if o.Announced && o.Claimed == vip && o.From == server && o.How == garp.Reply {
+				announced++
+			}
+		case <-time.After(15 * time.Second):
+			t.Fatalf("announced %d times", announced)
+		}
+	}
+	text := lines.String()
+	if first, more := strings.Count(text, "[INFO]"), strings.Count(text, "[DEBUG]"); first != 1 || more < 2 {
+		t.Errorf("%d lines at level info and %d at level debug, want one and more:\n%s", first, more, text)
 	}
 }
 

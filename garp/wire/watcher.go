@@ -253,8 +253,12 @@ func (w *Watcher) act(p *probe, t *garp.RivalTracker, refs *garp.Referrals) (nex
 		if p.isOwn(r.Hardware) {
 			continue // a virtual MAC address, which we have as well
 		}
-		w.log.Info("the new master was not heard to announce an address: announcing it for the new master",
-			"address", r.Address, "hardware", r.Hardware)
+		// keepalived announces at once and after 5 s, so that a repeat follows each hand-over to it.
+		level, message := hclog.Info, "the new master was not heard to announce an address: announcing it for the new master"
+		if r.Again {
+			level, message = hclog.Debug, "announcing an address for the new master once more: neighbours may have missed it"
+		}
+		w.log.Log(level, message, "address", r.Address, "hardware", r.Hardware)
 		if err := p.refer(r); err != nil && !congested(err) && !errors.Is(err, unix.ENETDOWN) {
 			return next, err
 		}

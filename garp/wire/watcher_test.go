@@ -20,8 +20,13 @@ import (
 // watch runs a Watcher in the namespace until the test ends, and returns it with the rivals that it reports.
 func watch(t *testing.T, ns *namespace, iface string) (*Watcher, <-chan garp.Rival) {
 	t.Helper()
+	return watchLogging(t, ns, iface, hclog.NewNullLogger())
+}
+
+func watchLogging(t *testing.T, ns *namespace, iface string, log hclog.Logger) (*Watcher, <-chan garp.Rival) {
+	t.Helper()
 	found := make(chan garp.Rival, 16)
-	w := NewWatcher(iface, hclog.NewNullLogger(), func(r garp.Rival) { found <- r })
+	w := NewWatcher(iface, log, func(r garp.Rival) { found <- r })
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

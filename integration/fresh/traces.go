@@ -135,10 +135,7 @@ type exception struct {
 	reason  string
 }
 
-var exceptions = []exception{
-	{sysctls, regexp.MustCompile(`^[-+] net/ipv4/conf/(eth0|ens3)/arp_(ignore|announce) = `),
-		"virtual_mac sets it on the lower interface, and does not restore it: see tandem.toml(5)"},
-}
+var exceptions []exception
 
 // compare returns the lines that only one of two traces has, with a sign: + is what is new, - what is lost. Those of the exceptions are
 // separate, with their reasons.

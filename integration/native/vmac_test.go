@@ -11,7 +11,8 @@ import (
 )
 
 // TestVirtualMAC: clients see the virtual router's own MAC address (RFC 9568, section 7.3: 00-00-5e-00-01-VRID). The MAC
-// address stays the same when the VIP moves. When tandem has stopped, nothing of it is left.
+// address stays the same when the VIP moves. When tandem has stopped, nothing of it is left, and the settings of the lower interface are
+// as they were.
 //
 // It is alone: after a cut cable the switch knows the new master from its first advertisement on, and the VIP must be there at once.
 // Other scenes make namespaces meanwhile, and the kernel lets one change its interfaces at a time.
@@ -20,8 +21,15 @@ func TestVirtualMAC(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
 	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }
 	before := map[*lab.Director]string{d.A: links(d.A.Host), d.B: links(d.B.Host)}
+	settings := func(h *lab.Host) string { return h.Run("sh", "-c", "cd /proc/sys/net/ipv4/conf/eth0 && grep . arp_ignore arp_announce") }
+	former := map[*lab.Director]string{d.A: settings(d.A.Host), d.B: settings(d.B.Host)}
 	d.Launch()
 	probe := d.Steady()
+	for _, x := range []*lab.Director{d.A, d.B} {
+		if is := settings(x.Host); is == former[x] {
+			t.Errorf("with a virtual MAC, the settings of the lower interface of %s are still\n%s", x.Name, is)
+		}
+	}
 	wantNeighbour := func(when string) {
 		t.Helper()
 		if entry := d.Client.Run("ip", "neighbour", "show", vip); !strings.Contains(entry, virtual) {
@@ -51,6 +59,9 @@ func TestVirtualMAC(t *testing.T) {
 		terminate(t, x)
 		if after := links(x.Host); after != before[x] {
 			t.Errorf("the interfaces of %s were\n%sand are\n%s", x.Name, before[x], after)
+		}
+		if after := settings(x.Host); after != former[x] {
+			t.Errorf("the settings of the lower interface of %s were\n%sand are\n%s", x.Name, former[x], after)
 		}
 	}
 }

@@ -5,14 +5,9 @@ package address
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -116,54 +111,4 @@ func (k *kernel) setUp(dev netlink.Link, up bool) error {
 		return fmt.Errorf("failed to bring interface %s %s: %w", describe(dev), verb, err)
 	}
 	return nil
-}
-
-// A sysctl is a setting of one interface; %s in its key is the interface's name.
-type sysctl struct {
-	key, value string
-	enough     string // other values that are good enough
-}
-
-// Without these settings each interface would answer ARP requests for the addresses of both, with its own MAC address.
-var (
-	// The parent answers for its own addresses only, and its ARP requests have no other source. A request from a VIP would
-	// teach the neighbours the parent's MAC address for it.
-	parentSysctls = []sysctl{
-		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2 8"},
-		{key: "ipv4/conf/%s/arp_announce", value: "2"},
-	}
-	// The macvlan answers for the VIPs. The route back to a sender may lead through the parent, so rp_filter must not be
-	// strict. The kernel uses the greater of this value and conf/all, so 2 is always right. The interface gets no IPv6
-	// address by itself.
-	macvlanSysctls = []sysctl{
-		{key: "ipv4/conf/%s/arp_ignore", value: "1", enough: "2"},
-		{key: "ipv4/conf/%s/rp_filter", value: "2"},
-		{key: "ipv6/conf/%s/addr_gen_mode", value: "1"},
-		{key: "ipv6/conf/%s/accept_ra", value: "0"},
-	}
-)
-
-// applySysctls changes the settings of an interface that differ, and logs them. It skips settings that the kernel lacks.
-func applySysctls(log hclog.Logger, iface string, list []sysctl) error {
-	var failures failures
-	for _, s := range list {
-		path := filepath.Join("/proc/sys/net", fmt.Sprintf(s.key, iface))
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		old := strings.TrimSpace(string(b))
-		if err == nil && (old == s.value || old != "" && strings.Contains(s.enough, old)) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(path, []byte(s.value), 0)
-		}
-		if err != nil {
-			failures.add(fmt.Errorf("failed to set sysctl of interface %s: %w", iface, err))
-			continue
-		}
-		log.Debug("sysctl set", "path", path, "from", old, "to", s.value)
-	}
-	return failures.err()
 }

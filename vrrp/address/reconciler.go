@@ -46,6 +46,9 @@ type Options struct {
 	// exists while there are resources to manage, and is up while some are wanted. An interface that a killed instance left
 	// behind is used.
 	MAC vrrp.VirtualMAC
+	// Prepare is the maximum time that another process gets to make ParentSysctls on the parent of a virtual MAC interface, and to
+	// remember their former values. After that the Reconciler makes them. 0: it makes them at once.
+	Prepare time.Duration
 }
 
 // A Reconciler maintains resources on one interface: it adds them, removes them, and adds them again if another program
@@ -65,14 +68,15 @@ type Options struct {
 // A route or rule is ours if it has protocol number 112. A route of another program in its place stays, and ours counts as
 // held.
 type Reconciler struct {
-	iface  string
-	mac    vrrp.VirtualMAC
-	log    hclog.Logger
-	placed func([]netip.Prefix)
-	all    func()
-	mended func()
-	wake   chan struct{}
-	writes atomic.Uint64
+	iface   string
+	mac     vrrp.VirtualMAC
+	prepare time.Duration
+	log     hclog.Logger
+	placed  func([]netip.Prefix)
+	all     func()
+	mended  func()
+	wake    chan struct{}
+	writes  atomic.Uint64
 
 	abandoned atomic.Bool
 	watched   atomic.Bool // Link was called for the interface: its addresses are watched
@@ -86,16 +90,18 @@ type Reconciler struct {
 	last    string // that was repaired
 
 	// The fields below belong to Run.
-	changed bool             // the last check changed something
-	index   int              // of the interface at the last check
-	held    map[any]struct{} // keys of resources that were present after the last check
-	foreign map[any]struct{} // keys of resources whose place another program's resource has; a warning was logged
+	changed  bool             // the last check changed something
+	index    int              // of the interface at the last check
+	held     map[any]struct{} // keys of resources that were present after the last check
+	foreign  map[any]struct{} // keys of resources whose place another program's resource has; a warning was logged
+	prepared bool             // the parent has had the right settings
+	ending   <-chan struct{}  // closed at the end of Run
 }
 
 // New returns the Reconciler of an interface.
 func New(iface string, o Options) *Reconciler {
 	rc := &Reconciler{
-		iface: iface, mac: o.MAC, log: o.Log.With("interface", iface), placed: o.Placed, all: o.AllPlaced, mended: o.Repaired,
+		iface: iface, mac: o.MAC, prepare: o.Prepare, log: o.Log.With("interface", iface), placed: o.Placed, all: o.AllPlaced, mended: o.Repaired,
 		wake: make(chan struct{}, 1),
 		held: map[any]struct{}{}, foreign: map[any]struct{}{},
 	}
@@ -203,6 +209,7 @@ func (rc *Reconciler) Run(ctx context.Context) error {
 		return err
 	}
 	defer kern.close()
+	rc.ending = ctx.Done()
 	timer := time.NewTimer(checkInterval)
 	defer timer.Stop()
 	lastChange := time.Now()
@@ -317,7 +324,7 @@ func (rc *Reconciler) device(kern *kernel, want, off Resources) (netlink.Link, e
 	}
 	wake := !want.empty() && dev.Attrs().RawFlags&unix.IFF_UP == 0
 	if wake || dev.Attrs().Index != rc.index {
-		if err := applySysctls(rc.log, rc.mac.Parent, parentSysctls); err != nil {
+		if err := rc.prepareParent(wake); err != nil {
 			return nil, err
 		}
 		if err := applySysctls(rc.log, rc.iface, macvlanSysctls); err != nil {

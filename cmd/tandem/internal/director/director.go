@@ -82,12 +82,14 @@ type Director struct {
 	reads     singleflight.Group                                 // of the kernel's counters
 	count     func(context.Context) ([]lvs.ServiceStatus, error) // reads them
 
-	table  kernelTable  // of the table's worker
-	reader *kernel.IPVS // for statuses only
-	saved  *savedState
-	mail   mailboxes
+	table    kernelTable  // of the table's worker
+	reader   *kernel.IPVS // for statuses only
+	halfOpen halfOpen
+	saved    *savedState
+	mail     mailboxes
 
 	settings    *workers.Settings
+	interfaces  *workers.Interfaces
 	events      *workers.Events
 	permissions *workers.Permissions[control.Permissions] // of the control socket
 	peer        *workers.Peer
@@ -143,7 +145,7 @@ func New(o Options) *Director {
 	if o.Begin != nil {
 		d.file, d.loader = o.Begin.file, o.Begin.loader
 	}
-	d.count = d.reader.Status
+	d.count, d.halfOpen.read = d.reader.Status, new(kernel.Connections).Look
 	d.end = sync.OnceFunc(func() { close(d.ended) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
@@ -175,10 +177,11 @@ func (d *Director) Run(ctx context.Context) error {
 	}
 	d.table, d.saved = saved.table, saved
 	defer d.table.ipvs.Close()
+	d.interfaces = &workers.Interfaces{Settings: saved.settings}
 	d.settings = &workers.Settings{
 		Sysctls:    func(want map[string]string) error { _, err := saved.sysctls.Apply(want); return err },
 		Timeouts:   saved.timeouts.Apply,
-		ReturnPath: d.returnPath().Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
+		Interfaces: d.interfaces.Apply, Log: d.log, Post: d.postEvent, In: d.mail.settings, Prepared: make(chan struct{}),
 	}
 	socket, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
@@ -263,11 +266,6 @@ func (d *Director) startWorkers(g *errgroup.Group, work context.Context, saved *
 	} {
 		g.Go(func() error { return workers.Bounded(work, workers.EndTimeout, d.log, name, run) })
 	}
-}
-
-// returnPath maintains the settings of interfaces.
-func (d *Director) returnPath() workers.ReturnPath {
-	return workers.ReturnPath{Settings: d.saved.settings}
 }
 
 // elect runs the election until ctx ends or something else fails. It fills the table before the first address is added, so

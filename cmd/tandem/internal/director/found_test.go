@@ -27,7 +27,7 @@ func loopOnly(t *testing.T, cfg *configs.Config, table func() ([]lvs.ServiceStat
 	t.Helper()
 	d := New(Options{Config: cfg, Log: hclog.NewNullLogger()})
 	d.saved = d.openState(cfg.State.Dir)
-	d.table, d.settings = d.saved.table, &workers.Settings{}
+	d.table, d.settings, d.interfaces = d.saved.table, &workers.Settings{}, &workers.Interfaces{Settings: d.saved.settings}
 	d.count = func(context.Context) ([]lvs.ServiceStatus, error) { return table() }
 	state := core.New()
 	state.Step(time.Now(), core.Start{Config: cfg})

@@ -161,7 +161,7 @@ func (d *Director) planSettings(in *plan.Input) error {
 	ask := func(cfg *configs.Config) lvs.SettingsPlan {
 		ipvs, err := d.saved.sysctls.Plan(d.settings.Want(cfg))
 		errs = append(errs, err)
-		links, err := d.returnPath().Plan(cfg)
+		links, err := d.interfaces.Plan(cfg)
 		errs = append(errs, err)
 		ctx, cancel := context.WithTimeout(context.Background(), planPatience)
 		defer cancel()

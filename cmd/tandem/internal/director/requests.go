@@ -5,6 +5,7 @@ package director
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/report"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
 var (
@@ -119,7 +121,7 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 	if err != nil {
 		return control.ServerState{}, err
 	}
-	s, err := report.Server(shot, name, rows)
+	s, err := report.Server(shot, name, rows, d.halfOpen.look)
 	if err != nil || !report.TemplatesBind(shot.Config, shot.Config.Services[i]) {
 		return s, err
 	}
@@ -128,6 +130,25 @@ func (d *Director) Server(name string) (control.ServerState, error) {
 		s.PersistentClients = report.PersistentClients(shot, name, counted)
 	}
 	return s, err
+}
+
+// A halfOpen finds connections without a client. A drain does not wait for them.
+type halfOpen struct {
+	read func() (look []traffic.Connection, whole bool, cost time.Duration, err error)
+
+	mu    sync.Mutex
+	found traffic.HalfOpen
+}
+
+// look returns the connections that are half open. If the table is large or cannot be read, some are missing.
+func (h *halfOpen) look() []traffic.Connection {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, _, _, err := h.read()
+	if err != nil {
+		return nil
+	}
+	return h.found.See(time.Now(), all)
 }
 
 // TellDrill takes the news about a drill.

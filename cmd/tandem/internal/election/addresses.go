@@ -21,6 +21,10 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp/address"
 )
 
+// prepareTime is the maximum time that a new master with a virtual MAC waits until the director has prepared the lower interface. At
+// a start the director prepares it first. Only after a reload it does so at the same time.
+const prepareTime = 2 * time.Second
+
 // An addressKey is a place of virtual routers' addresses. Routers with the same key share the interface.
 type addressKey struct {
 	iface string
@@ -71,7 +75,9 @@ func newAddressUnit(k addressKey, o Options, changed func()) *addressUnit {
 		u.announcer.Reannounce(r.Address)
 		changed()
 	})
-	u.reconciler = address.New(k.iface, address.Options{Log: o.Log, Placed: u.placed, AllPlaced: u.allPlaced, Repaired: changed, MAC: k.mac})
+	u.reconciler = address.New(k.iface, address.Options{
+		Log: o.Log, Placed: u.placed, AllPlaced: u.allPlaced, Repaired: changed, MAC: k.mac, Prepare: prepareTime,
+	})
 	return u
 }
 

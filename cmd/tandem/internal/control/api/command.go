@@ -34,8 +34,8 @@ type ServerCommand struct {
 // A ServerState is the state of a real server.
 type ServerState struct {
 	Name string `json:"name"` // SERVICE/ADDRESS:PORT
-	// Connections are those that a drain waits for. With TCP and SCTP these are the established ones, otherwise all that the
-	// kernel knows.
+	// Connections are those that a drain waits for. With TCP and SCTP these are the active ones, otherwise all that the kernel knows.
+	// TCP connections that have waited for their client's ACK for 3 s are left out: there is no client to lose them.
 	Connections int `json:"connections"`
 	// PersistentClients are the clients whose next connection would go to the server although it is drained. A drain waits
 	// for them too. It is 0 while expire_quiescent_template is 1, which is the default.

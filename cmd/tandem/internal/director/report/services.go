@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
 // A member is one real server in one service.
@@ -215,7 +216,7 @@ func virtuals(all []lvs.Service) string {
 }
 
 // Server returns the state of a real server, with the connections in the kernel's table.
-func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, error) {
+func Server(shot *core.Snapshot, name string, rows []lvs.Row, halfOpen func() []traffic.Connection) (api.ServerState, error) {
 	i, j, err := core.FindServer(shot.Config.Services, name)
 	if err != nil {
 		return api.ServerState{}, err
@@ -235,7 +236,37 @@ func Server(shot *core.Snapshot, name string, rows []lvs.Row) (api.ServerState, 
 			}
 		}
 	}
+	if s.Connections > 0 {
+		s.Connections = max(0, s.Connections-halfOpenOf(shot.Config, svc, srv, halfOpen()))
+	}
 	return s, nil
+}
+
+// halfOpenOf counts those of the connections that are of a real server. It leaves out one that may be of another service too.
+func halfOpenOf(cfg *configs.Config, svc configs.Service, srv configs.Server, all []traffic.Connection) (n int) {
+	for _, c := range all {
+		others := slices.ContainsFunc(cfg.Services, func(other configs.Service) bool {
+			return other.Name != svc.Name && slices.ContainsFunc(other.Servers, func(srv configs.Server) bool { return mayHave(other, srv, c) })
+		})
+		if !others && mayHave(svc, srv, c) {
+			n++
+		}
+	}
+	return n
+}
+
+// mayHave reports whether a connection may be of a real server of a service. The kernel's table does not show firewall marks.
+func mayHave(svc configs.Service, srv configs.Server, c traffic.Connection) bool {
+	for _, v := range svc.Virtuals {
+		id := srv.In(v).ServerID
+		if id.Addr != c.Server.Addr() || id.Port != 0 && id.Port != c.Server.Port() {
+			continue
+		}
+		if v.FWMark != 0 || v.Protocol == lvs.TCP && v.Addr == c.Virtual.Addr() && (v.Port == 0 || v.Port == c.Virtual.Port()) {
+			return true
+		}
+	}
+	return false
 }
 
 // membersOf returns a server's rows in the kernel's table.

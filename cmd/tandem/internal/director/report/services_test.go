@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/configs"
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/lvs"
+	"github.com/tandem-lvs/tandem/lvs/traffic"
 )
 
 func TestPoolWarnings(t *testing.T) {
@@ -110,6 +111,58 @@ func TestCheckWarnings(t *testing.T) {
 	} {
 		if len(got) != 2 || !strings.HasPrefix(got[i], want) {
 			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// TestHalfOpenConnectionsOfADrainedServer: a drain does not wait for connections without a client. One that may be of another service
+// counts: the kernel's table does not say which service it is of.
+func TestHalfOpenConnectionsOfADrainedServer(t *testing.T) {
+	const (
+		www  = "[[service]]\nname = \"www\"\nvirtual = [\"192.0.2.100:80\", \"192.0.2.100:81\"]\nserver = [{ address = \"192.0.2.11\" }]\n"
+		mark = "[[service]]\nname = \"www\"\nvirtual = { fwmark = 1 }\nserver = [{ address = \"192.0.2.11\" }]\n"
+		dns  = "[[service]]\nname = \"www\"\nvirtual = \"192.0.2.100:80\"\nprotocol = \"udp\"\nserver = [{ address = \"192.0.2.11\" }]\n"
+		more = "[[service]]\nname = \"other\"\nvirtual = { fwmark = 2 }\nserver = [{ address = \"192.0.2.11\" }]\n"
+	)
+	at := netip.MustParseAddrPort
+	half := func(virtual, server string) traffic.Connection {
+		return traffic.Connection{Client: at("198.51.100.7:1024"), Virtual: at(virtual), Server: at(server), State: traffic.Waiting}
+	}
+	all := []traffic.Connection{
+		half("192.0.2.100:80", "192.0.2.11:80"), half("192.0.2.100:81", "192.0.2.11:81"), // those of the server
+		half("192.0.2.100:80", "192.0.2.12:80"), half("192.0.2.101:80", "192.0.2.11:80"), half("192.0.2.100:80", "192.0.2.11:81"),
+	}
+	for _, tt := range []struct {
+		name, text string
+		active     int // of each virtual
+		want       int
+	}{
+		{"one client is left", www, 2, 2},
+		{"none is left", www, 1, 0},
+		{"none is active", www, 0, 0},
+		{"of a mark", mark, 9, 5},
+		{"they may be of another mark", www + more, 1, 2},
+		{"datagrams have none", dns, 3, 3},
+	} {
+		cfg, err := configs.Parse("t.toml", []byte("name = \"lb1\"\n"+tt.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shot := &core.Snapshot{Config: cfg}
+		var rows []lvs.Row
+		for _, svc := range cfg.Services {
+			is := new(core.Service)
+			for range svc.Servers {
+				is.Servers = append(is.Servers, core.Server{ID: svc.Name + "/192.0.2.11:80"})
+			}
+			shot.Services = append(shot.Services, is)
+		}
+		for _, virtual := range cfg.Services[0].Virtuals {
+			rows = append(rows, lvs.Row{Service: virtual, Servers: []lvs.ServerRow{{Server: cfg.Services[0].Servers[0].In(virtual), Active: tt.active}}})
+		}
+		s, err := Server(shot, "www/192.0.2.11", rows, func() []traffic.Connection { return all })
+		if err != nil || s.Connections != tt.want {
+			t.Errorf("%s: %d connections, want %d (%v)", tt.name, s.Connections, tt.want, err)
 		}
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/tandem-lvs/tandem/healthcheck"
 	"github.com/tandem-lvs/tandem/healthcheck/probe/via"
 	"github.com/tandem-lvs/tandem/lvs"
-	"github.com/tandem-lvs/tandem/lvs/kernel"
 )
 
 // A master that checks a real server through the VIP gets answers from an address that it has itself. Over IPv4 the kernel
@@ -23,35 +22,6 @@ import (
 type returnInterface struct {
 	link      string
 	elsewhere bool // for a VIP that is on another interface
-}
-
-// A ReturnPath maintains the settings of the interfaces where answers to probes through the VIP arrive.
-type ReturnPath struct{ Settings *kernel.Settings }
-
-// Apply makes the settings that a configuration needs. complete is false while there is no route to some server.
-func (p ReturnPath) Apply(cfg *configs.Config) (complete bool, err error) {
-	interfaces, complete, err := returnInterfaces(cfg)
-	if err != nil {
-		return false, err
-	}
-	want, err := wantedSettings(interfaces, p.Settings.Former)
-	if err == nil {
-		_, err = p.Settings.Keep(want)
-	}
-	return complete && err == nil, err
-}
-
-// Plan returns the changes that Apply would make, and makes none.
-func (p ReturnPath) Plan(cfg *configs.Config) (plan lvs.SettingsPlan, err error) {
-	interfaces, _, err := returnInterfaces(cfg)
-	if err != nil {
-		return lvs.SettingsPlan{}, err
-	}
-	want, err := wantedSettings(interfaces, p.Settings.Former)
-	if err != nil {
-		return lvs.SettingsPlan{}, err
-	}
-	return p.Settings.Plan(want)
 }
 
 // wantedSettings returns the settings that interfaces need, by their paths. former returns a setting without tandem's change.

@@ -19,12 +19,11 @@ import (
 // settingsInterval is the pause between two readings of the kernel's settings, if a configuration has any.
 const settingsInterval = 30 * time.Second
 
-// Settings maintains the kernel's settings that a configuration needs: those of IPVS, and those of the interfaces where
-// answers to probes through the VIP arrive.
+// Settings maintains the kernel's settings that a configuration needs: those of IPVS, and those of interfaces (see Interfaces).
 type Settings struct {
 	Sysctls    func(map[string]string) error
 	Timeouts   func(context.Context, lvs.Timeouts) error
-	ReturnPath func(*configs.Config) (complete bool, err error)
+	Interfaces func(*configs.Config) (complete bool, err error)
 	Log        hclog.Logger
 	Post       Post
 	In         Mailbox[*configs.Config]
@@ -68,7 +67,7 @@ func (w *Settings) Run(ctx context.Context) error {
 		switch {
 		case !complete:
 			tick = time.After(retryPause)
-		case cfg != nil && (some || probesThroughVIP(cfg.Services)):
+		case cfg != nil && (some || probesThroughVIP(cfg.Services) || len(lowerInterfaces(cfg)) > 0):
 			tick = time.After(settingsInterval)
 		}
 		select {
@@ -85,8 +84,8 @@ func (w *Settings) Run(ctx context.Context) error {
 		if w.problem(2, "failed to set the timeouts of connections", err); was != [2]string{w.problems[0], w.problems[2]} {
 			w.Post(core.SettingsState{Problem: w.problems[0], Timeouts: w.problems[2]})
 		}
-		complete, err = w.ReturnPath(cfg)
-		w.problem(1, "failed to prepare the interfaces for checks through the VIP", err)
+		complete, err = w.Interfaces(cfg)
+		w.problem(1, "failed to prepare the interfaces for checks through the VIP and for virtual MACs", err)
 		prepared()
 	}
 }

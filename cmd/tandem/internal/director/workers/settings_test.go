@@ -49,7 +49,7 @@ func TestSettingsThatServicesNeed(t *testing.T) {
 				timeouts = want
 				return refusal
 			},
-			ReturnPath: func(*configs.Config) (bool, error) { return true, nil },
+			Interfaces: func(*configs.Config) (bool, error) { return true, nil },
 			Log:        hclog.NewNullLogger(), In: NewMailbox[*configs.Config](), Prepared: make(chan struct{}),
 			Post: func(ev core.Event) {
 				mu.Lock()
