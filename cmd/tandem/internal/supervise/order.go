@@ -32,6 +32,7 @@ func (s *Supervisor) next(first bool) message.Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.order
+	o.HandOff = s.handOff
 	if first {
 		o.Resume = s.resume
 	}
