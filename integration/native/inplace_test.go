@@ -5,8 +5,9 @@ package native
 import (
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,6 @@ func TestUpgradeInPlace(t *testing.T) {
 	t.Parallel()
 	for _, keys := range []string{"", "virtual_mac = true"} {
 		t.Run(keys, func(t *testing.T) {
-			t.Parallel()
 			inPlace(t, lab.NewDuo(t, lab.DuoSettings{Keys: keys}))
 		})
 	}
@@ -110,27 +110,28 @@ func wantUnbroken(t *testing.T, d lab.Duo, heard *lab.Capture, since time.Time, 
 	}
 }
 
+// programs counts the programs of ownProgram.
+var programs atomic.Int64
+
 // ownProgram lets a director run from a file of its own, as an installed program.
 func ownProgram(t *testing.T, d *lab.Director) (path string) {
 	t.Helper()
-	own := lab.Cargo{Name: "tandem-of-" + strings.ReplaceAll(filepath.Base(d.Dir()), " ", "-")}
+	own := lab.Cargo{Name: fmt.Sprintf("tandem-%d", programs.Add(1))}
 	t.Cleanup(func() { _ = os.Remove(own.Path()) })
 	install(t, lab.Tandem.Path(), own.Path())
 	d.Use(own)
 	return own.Path()
 }
 
-// install puts a program where another one was, as a package manager does: the running one keeps its file.
+// install puts a program where another one was, as a package manager does: the running one keeps its file. A program of its own writes
+// it: a file that this process has open for writing could be open in another program that it starts, and could not be run.
 func install(t *testing.T, from, to string) {
 	t.Helper()
-	text, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to+".new", text, 0o755)
-	}
+	out, err := exec.Command("cp", from, to+".new").CombinedOutput()
 	if err == nil {
 		err = os.Rename(to+".new", to)
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
 }
