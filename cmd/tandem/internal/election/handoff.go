@@ -65,8 +65,13 @@ func askPredecessor(ctx context.Context, path string) (handoffState, net.Conn, e
 // listen waits for a successor until ctx ends. It sends the first one on the channel, and closes the channel. It calls ready when
 // a successor can ask. The socket is a file: making and removing it can hang with the disk, so both happen in a goroutine.
 func (l *instanceLock) listen(ctx context.Context, ready func()) <-chan request {
-	requests := make(chan request, 1)
+	requests, former, closed := make(chan request, 1), l.closing, make(chan struct{})
+	l.closing = closed
 	go func() {
+		defer close(closed)
+		if former != nil { // otherwise it could remove the new socket
+			<-former
+		}
 		conn, err := l.accept(ctx, ready)
 		if ctx.Err() == nil || conn != nil {
 			requests <- request{conn, err}

@@ -27,6 +27,7 @@ type instanceLock struct {
 	// predecessor is the connection to the election that holds the lock and goes on until this one has taken over; nil: this
 	// election holds the lock.
 	predecessor net.Conn
+	closing     <-chan struct{} // closed when the latest socket for a successor is removed; nil: there was none
 }
 
 func lockPath(dir string) string { return filepath.Join(dir, "election.lock") }

@@ -18,6 +18,7 @@ func document() Document {
 	r := message.Router{Config: vrrp.Config{
 		Name: "web", Interface: "eth0", VRID: 51, Version: 3, Priority: 150, AdvertInterval: time.Second,
 		VIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")},
+		HMAC: vrrp.HMAC{Mode: vrrp.HMACEnforce, AntiReplay: vrrp.AntiReplayMonotonic, ActiveKey: 1, Keys: []vrrp.Key{{ID: 1}}},
 	}, Secrets: [][]byte{[]byte("Geheimnis")}}
 	return Document{
 		Format: Format, Version: "v1.0.0", Count: 1, File: "/etc/tandem/tandem.toml", SHA256: "51",

@@ -49,6 +49,7 @@ func adopted(t *testing.T) (*bench, *fakeFormer, message.Order) {
 	t.Helper()
 	f := &fakeFormer{dead: make(chan error, 10)}
 	order := oneRouter("eth0", "192.0.2.100/24")
+	order.Routers[0].StartupDelay = time.Minute
 	b := startAfter(t, order, hclog.NewNullLogger(), func() {}, func(b *bench) {
 		former := order
 		former.Sequence = 7
@@ -63,7 +64,7 @@ func TestFormerGoesOn(t *testing.T) {
 		b, f, _ := adopted(t)
 		for i := range 3 {
 			c := b.child(t, i)
-			if o := <-c.orders; len(o.Resume) != 0 || o.Sequence != 8 {
+			if o := <-c.orders; len(o.Resume) != 0 || o.Sequence != 8 || o.Routers[0].StartupDelay != 0 {
 				t.Errorf("order %+v", o)
 			}
 			c.report(t, message.Report{Problem: "waiting", Succeeding: true})

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -54,4 +55,7 @@ func (s *Supervisor) setStarted() {
 		s.began = now
 	}
 	s.gone = time.Duration(now - s.began)
+	if s.former != nil { // the former version has waited
+		s.gone = math.MaxInt64
+	}
 }
