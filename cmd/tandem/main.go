@@ -177,11 +177,11 @@
 //
 // # Exit codes
 //
-// 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
-// without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change, "tandem import" adds 2 if there are notes, "tandem probe" adds 2 if clients were not
-// served, "tandem drill" adds 2 if a drill failed, and "tandem upgrade" adds 2 if nothing was restarted because no other director took over. "tandem status
-// --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
+// 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel without
+// IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan" adds
+// 2 if something would change, "tandem import" adds 2 if there are notes, "tandem probe" adds 2 if clients were not served,
+// "tandem drill" adds 2 if a drill failed, and "tandem upgrade" adds 2 if nothing was restarted because no other director took
+// over. "tandem status --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (

@@ -49,6 +49,7 @@ configuration has changed since it was loaded, while a configuration waits for c
 
 The election process of the former version goes on until that of the new version has taken over from it. If
 that fails, tandem status says why. The former one then still holds the addresses, but is not told of changes.
+Changes of tandem.service and of its variables come with the next restart.
 
 If the installed version refuses the configuration, the running director goes on as before, and the exit code
 is 1. If no other director takes over and the director cannot be replaced in place, nothing is restarted, and

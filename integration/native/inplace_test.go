@@ -127,7 +127,7 @@ func ownProgram(t *testing.T, d *lab.Director) (path string) {
 // it: a file that this process has open for writing could be open in another program that it starts, and could not be run.
 func install(t *testing.T, from, to string) {
 	t.Helper()
-	out, err := exec.Command("cp", from, to+".new").CombinedOutput()
+	out, err := exec.Command("busybox", "cp", from, to+".new").CombinedOutput()
 	if err == nil {
 		err = os.Rename(to+".new", to)
 	}
