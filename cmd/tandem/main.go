@@ -10,6 +10,9 @@
 // peer it stays master for the time election.orphan_grace. If the election dies, the director starts another one. The new one
 // continues as master if the master-down interval has not passed; otherwise the director removes the addresses first.
 //
+// If "tandem upgrade" replaces the director in place, the process goes on with the installed program. The election goes on until that
+// of the installed version has taken over from it.
+//
 // # Signals
 //
 // SIGTERM and SIGINT stop the director cleanly: the election hands over and removes the addresses. The key lvs.on_stop says
@@ -36,6 +39,7 @@
 //	GET  /v1/servers?server=SERVICE/ADDRESS:PORT  the state of one real server
 //	POST /v1/servers   {"server": "SERVICE/ADDRESS:PORT", "action": "drain", "weight": 0, "local": false}
 //	                                              changes a real server, and answers with its state
+//	POST /v1/upgrade                              replaces the director by the installed version in the same process, see below
 //	GET  /v1/history?since=TIME&router=NAME&service=NAME
 //	                                              what has happened: a list of events, see below
 //	GET  /v1/events?since=TIME&router=NAME&service=NAME
@@ -56,6 +60,9 @@
 //
 // An answer that is no success has "problems", a list of sentences. If it has "unanswered", the other director may have carried out
 // the command, or not: its answer did not come.
+//
+// An upgrade that works ends the connection without an answer: the process runs another program. The status has "upgraded" then, with
+// a higher count. An answer says why it does not work, and the director goes on as before.
 //
 // With [peer], a command about a real server goes to both directors, unless it has "local". The answer then has "peer": {"name",
 // "in_force", "problem"}. If it is not in force there, the director sends it again when the channel works.
@@ -95,6 +102,7 @@
 //	           "servers": [{"name", "here", "there", "since"}], "orders": [{"name", "here", "there", "why", "meant"}],
 //	           "unanswered": [{"server", "since", "connections", "others_percent", "checked"}],
 //	           "warnings": ["…"]},
+//	  "upgraded": {"count", "from", "at", "waits"},
 //	  "isolated": ["eth0"], "warnings": ["…"]
 //	}
 //
@@ -103,6 +111,9 @@
 //	"forecast": {"failures": [{"director", "successor", "cable_or_crash_seconds", "hand_over_seconds", "not_known", "orphans",
 //	                           "connections_established", "connections_lost", "connections_lost_why", "services_unserved"}],
 //	             "not_known", "last_drill": {}, "last_drill_of", "drills_not_known"}
+//
+// The upgraded is only there if this version has replaced another one in the running process. Its waits says why the election of the
+// former version still runs, and is not there if it does not.
 //
 // The peer is only there with [peer] in the configuration. Its servers and orders are those that differ. Its warnings are those of
 // the status that are about the channel, the clocks and the configurations. The isolated are the interfaces of sync groups on which no
@@ -166,11 +177,11 @@
 //
 // # Exit codes
 //
-// 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel
-// without IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan"
-// adds 2 if something would change, "tandem import" adds 2 if there are notes, "tandem probe" adds 2 if clients were not
-// served, "tandem drill" adds 2 if a drill failed, and "tandem upgrade" adds 2 if no other director took over. "tandem status
-// --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
+// 0 is success. 1 is a failure, explained on standard error: a configuration with mistakes, a missing privilege, a kernel without
+// IPVS, a director that does not answer. "tandem doctor" adds 2 if it found warnings and 3 if it found errors. "tandem plan" adds
+// 2 if something would change, "tandem import" adds 2 if there are notes, "tandem probe" adds 2 if clients were not served,
+// "tandem drill" adds 2 if a drill failed, and "tandem upgrade" adds 2 if nothing was restarted because no other director took
+// over. "tandem status --check" has the codes of monitoring plugins: 0 ok, 1 warning, 2 critical, 3 not known.
 package main
 
 import (

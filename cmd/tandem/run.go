@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/handoff"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/logsink"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
@@ -28,6 +29,7 @@ const flushTimeout = time.Second
 func newRun() *cobra.Command {
 	var file string
 	var name directorName
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the director until SIGTERM",
@@ -45,15 +47,23 @@ the director starts with that configuration: see tandem apply --help.`,
   tandem run --name lb1                  # with the values of [director.lb1]`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if check {
+				return checkHandoff(file, name.is(), cmd.InOrStdin())
+			}
 			return run(cmd.Context(), file, name.is())
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfig, "configuration `FILE`")
 	name.register(cmd.Flags())
+	cmd.Flags().BoolVar(&check, handoff.CheckFlag, false, "say whether this version can take over what the running one hands off")
+	if err := cmd.Flags().MarkHidden(handoff.CheckFlag); err != nil {
+		panic(err) // the flag was registered one line above
+	}
 	return cmd
 }
 
 func run(ctx context.Context, file, name string) error {
+	former, unreadable := handoff.Inherited()
 	begin, err := director.Begin(load.As(name), file)
 	if err != nil {
 		return err
@@ -68,10 +78,16 @@ func run(ctx context.Context, file, name string) error {
 	if err := relaxTimers(); err != nil {
 		log.Debug("failed to relax timers", "error", err)
 	}
+	if unreadable != nil {
+		log.Error("failed to take over from the former version: its election takes this director for dead", "error", unreadable)
+	}
+	hangup := make(chan os.Signal, 1)
 	d := director.New(director.Options{
-		Begin:   begin,
-		Version: version(),
-		Log:     log,
+		Begin:       begin,
+		Handoff:     former,
+		Replacement: &replacement{hangup: hangup, flush: func() { sink.Flush(flushTimeout) }},
+		Version:     version(),
+		Log:         log,
 		Spawn: func() (supervise.Child, error) {
 			return supervise.Spawn(cfg.Election.Realtime, "election", "--log-level", cfg.Log.Level, "--log-format", cfg.Log.Format,
 				"--lock-dir", lock.Dir(cfg.Control.Socket), "--state-dir", cfg.State.Dir, fmt.Sprintf("--realtime=%t", cfg.Election.Realtime))
@@ -80,7 +96,6 @@ func run(ctx context.Context, file, name string) error {
 	signal.Ignore(syscall.SIGPIPE) // the director must survive the death of the process that reads its log
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	ctx, end := context.WithCancelCause(ctx)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -18,6 +19,8 @@ const diskFull = "no space left on device"
 func (forgetful) Failover(_ string, routers []string) (control.RoutersDone, error) {
 	return control.RoutersDone{Routers: routers, NotRemembered: diskFull}, nil
 }
+
+func (forgetful) Upgrade(string) error { return errors.New("the hand-off has another format") }
 
 func (f forgetful) Release(by string, routers []string) (control.RoutersDone, error) {
 	return f.Failover(by, routers)

@@ -30,25 +30,36 @@ var errNotUpgraded = errors.New("")
 func newUpgrade() *cobra.Command {
 	var s socketFlags
 	var environment string
-	var alone, asJSON bool
+	var alone, inPlace, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "upgrade",
-		Short: "Restart the director with the installed version, while the peer serves",
-		Long: `Restart the director after another version of tandem was installed. The command
+		Short: "Put the installed version into service, without a gap for clients",
+		Long: `Put another version of tandem into service after it was installed. The command
 
   1. checks the configuration with the installed version,
   2. hands over the virtual routers whose master is this director,
   3. restarts tandem.service,
   4. ends the standby of these virtual routers, so that the director with the highest priority is master again.
 
+If no other director takes over, the installed version replaces the running one in the same process, and
+clients notice nothing: addresses, the IPVS table and the election go on. --in-place does this at once, and
+hands nothing over. It needs no systemd. The running director first asks the installed version whether it can
+read what it takes over. If it cannot, the running director goes on as before. It also goes on if the
+configuration has changed since it was loaded, while a configuration waits for confirmation, and during a drill.
+
+The election process of the former version goes on until that of the new version has taken over from it. If
+that fails, tandem status says why. The former one then still holds the addresses, but is not told of changes.
+Changes of tandem.service and of its variables come with the next restart.
+
 If the installed version refuses the configuration, the running director goes on as before, and the exit code
-is 1. If no other director takes over, nothing is restarted, and the exit code is 2: give --alone to restart
-it nevertheless. If the new version does not start, the other director serves: install the former version
-again, and run tandem release.
+is 1. If no other director takes over and the director cannot be replaced in place, nothing is restarted, and
+the exit code is 2: give --alone to restart it nevertheless. If the new version does not start, the other
+director serves: install the former version again, and run tandem release.
 
 If the director does not run, the command does nothing. Upgrading the package runs this command.`,
 		Example: `  tandem upgrade
-  tandem upgrade --alone                  # this director has no peer: clients wait until it is master again`,
+  tandem upgrade --in-place               # hand nothing over: also for a director without a peer
+  tandem upgrade --alone                  # if neither works: clients wait until the director is master again`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := adoptEnvironment(environment); err != nil {
@@ -59,7 +70,7 @@ If the director does not run, the command does nothing. Upgrading the package ru
 				return err
 			}
 			o := upgrade.Options{
-				Unit: systemdUnit(directorUnit), Director: client, File: s.config, Check: s.checkConfiguration, Alone: alone,
+				Unit: systemdUnit(directorUnit), Director: client, File: s.config, Check: s.checkConfiguration, Alone: alone, InPlace: inPlace,
 				Tell: func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) },
 				Pause: func(ctx context.Context) error {
 					select {
@@ -84,7 +95,9 @@ If the director does not run, the command does nothing. Upgrading the package ru
 		},
 	}
 	s.register(cmd)
-	cmd.Flags().BoolVar(&alone, "alone", false, "restart the director even if no other director takes over")
+	cmd.Flags().BoolVar(&alone, "alone", false, "restart the director even if no other director takes over and it cannot be replaced in place")
+	cmd.Flags().BoolVar(&inPlace, "in-place", false, "replace the running version in the same process, and hand nothing over")
+	cmd.MarkFlagsMutuallyExclusive("alone", "in-place")
 	cmd.Flags().StringVar(&environment, "environment", defaultEnvironment, "`FILE` with the variables of the unit")
 	registerJSON(cmd, &asJSON, "what was done")
 	return cmd

@@ -56,8 +56,9 @@ func TestUpgradeCommand(t *testing.T) {
 		called   string // of systemctl
 	}{
 		{"a pair", &remembering{status: status}, "active", nil, 0, "restarted: v1 now runs\n", "is-active tandem.service\nrestart tandem.service\n"},
-		{"no peer", &lonely{remembering{status: status}}, "active", nil, 2, "nobody took over web", "is-active tandem.service\n"},
-		{"no peer, and clients may wait", &lonely{remembering{status: status}}, "active", []string{"--alone"}, 0, "clients get no answer",
+		{"no peer, nor in place", &lonely{remembering{status: status}}, "active", nil, 2, "nobody took over web, and it cannot be replaced in place: the hand-off", "is-active tandem.service\n"},
+		{"in place, refused", &remembering{status: status}, "active", []string{"--in-place"}, 1, "", ""},
+		{"no peer, and clients may wait", &lonely{remembering{status: status}}, "active", []string{"--alone"}, 0, "so clients get no answer while",
 			"is-active tandem.service\nrestart tandem.service\n"},
 		{"stopped", &remembering{status: status}, "inactive", nil, 0, "there is nothing to restart", "is-active tandem.service\n"},
 		{"starts again and again", &remembering{status: status}, "activating", nil, 0, "restarted", "is-active tandem.service\nrestart tandem.service\n"},

@@ -140,6 +140,19 @@ func (c *Client) commandRouters(ctx context.Context, path string, routers []stri
 	return done, err
 }
 
+// Upgrade makes the director replace itself by the installed version. It returns when the former version has ended: ask for the status
+// until Upgraded has a higher Count. After an error the director goes on as before.
+func (c *Client) Upgrade(ctx context.Context) error {
+	_, err := ask[Status](ctx, c, http.MethodPost, api.UpgradePath, nil)
+	switch {
+	case err == nil:
+		return errors.New("the director did not replace itself")
+	case errors.Is(err, ErrBroken):
+		return nil
+	}
+	return err
+}
+
 // CommandServer sends a command about a real server, and returns the server's state once the command is carried out.
 func (c *Client) CommandServer(ctx context.Context, command ServerCommand) (ServerState, error) {
 	return ask[ServerState](ctx, c, http.MethodPost, api.ServersPath, command)

@@ -8,6 +8,7 @@ import "github.com/tandem-lvs/tandem/cmd/tandem/internal/control/api"
 type (
 	Status          = api.Status
 	Config          = api.Config
+	Upgraded        = api.Upgraded
 	TableFault      = api.TableFault
 	Router          = api.Router
 	Counters        = api.Counters

@@ -60,6 +60,7 @@ type (
 	RollbackRequest = api.RollbackRequest
 	WaitingRevision = api.WaitingRevision
 	Applied         = api.Applied
+	Upgraded        = api.Upgraded
 	Wait            = api.Wait
 	Revision        = api.Revision
 	ConfigLog       = api.ConfigLog

@@ -86,6 +86,10 @@ func (f *fakeDirector) Failover(by string, routers []string) (RoutersDone, error
 	return RoutersDone{Routers: []string{"web"}, NotRemembered: diskFull}, f.failover
 }
 
+func (f *fakeDirector) Upgrade(by string) error {
+	return errors.New("no other version is installed, " + by)
+}
+
 func (f *fakeDirector) Release(by string, routers []string) (RoutersDone, error) {
 	f.by = by
 	f.asked = routers

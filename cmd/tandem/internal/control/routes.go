@@ -25,6 +25,7 @@ const (
 	serversPath      = api.ServersPath
 	historyPath      = api.HistoryPath
 	drillPath        = api.DrillPath
+	upgradePath      = api.UpgradePath
 	eventsPath       = api.EventsPath
 	peerStatusPath   = api.PeerStatusPath
 	peerHistoryPath  = api.PeerHistoryPath
@@ -103,6 +104,10 @@ var routes = []route{
 		method: http.MethodPost, path: drillPath, access: changes, handle: handleDrill, body: DrillNews{}, answer: DrillHeard{},
 		summary: "Takes the news about a drill of this director: tandem drill tells when it begins, is undone, and ends. It makes no drill.",
 	}, {
+		method: http.MethodPost, path: upgradePath, access: changes, handle: handleUpgrade, answer: Status{},
+		summary: "Replaces the director by the installed version in the same process. If this works, the connection ends without an answer: " +
+			"ask for the status until upgraded has a higher count. An answer says why it does not work, and the director goes on as before.",
+	}, {
 		method: http.MethodGet, path: historyPath, access: reads, handle: handleHistory, answer: []Event(nil), parameters: queryParameters,
 		summary: "What has happened, the oldest first.",
 	}, {
@@ -158,6 +163,14 @@ func handleReload(d Director, q *request) {
 		return
 	}
 	answer(q.w, http.StatusOK, done)
+}
+
+func handleUpgrade(d Director, q *request) {
+	if err := d.Upgrade(q.caller.name()); err != nil {
+		answer(q.w, http.StatusUnprocessableEntity, Failure{Problems: problems(err)})
+		return
+	}
+	answer(q.w, http.StatusOK, d.Status())
 }
 
 func handleApply(d Director, q *request) {

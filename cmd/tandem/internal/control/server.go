@@ -44,6 +44,8 @@ type Director interface {
 	// Release ends the standby of the named virtual routers. Without names, it ends the standby of all. It returns those that
 	// were in standby.
 	Release(by string, routers []string) (RoutersDone, error)
+	// Upgrade replaces this director by the installed version. It returns only if this fails.
+	Upgrade(by string) error
 	// CommandServer carries out a command about a real server, and returns the server's state afterwards.
 	CommandServer(by string, c ServerCommand) (ServerState, error)
 	// TellDrill takes the news about a drill of this director.

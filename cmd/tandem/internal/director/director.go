@@ -24,6 +24,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
@@ -35,6 +36,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/hooks"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/handoff"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/supervise"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/web"
 	"github.com/tandem-lvs/tandem/configs"
@@ -53,6 +55,10 @@ type Options struct {
 	Log     hclog.Logger
 	// Spawn starts an election process.
 	Spawn func() (supervise.Child, error)
+	// Replacement replaces this program; nil: nobody can.
+	Replacement Replacement
+	// Handoff is what the former program in this process has left; nil: there was none.
+	Handoff *handoff.Document
 }
 
 // A Director runs one configuration at a time: it owns the loop and the workers.
@@ -73,6 +79,13 @@ type Director struct {
 	plans  chan struct{} // has room for one plan at a time
 
 	candidates candidates
+
+	replacement Replacement
+	handoff     *handoff.Document // see Options
+	replaced    time.Time         // when this program replaced the former one
+	adopted     bool              // the election of the former program goes on for a while
+	settled     chan struct{}     // closed when an order has no unclear tracking
+	settle      func()            // closes it
 
 	elections *supervise.Supervisor
 	checks    *runner.Runner
@@ -128,6 +141,7 @@ func New(o Options) *Director {
 		inbox: make(chan any, inboxSize),
 		begun: make(chan struct{}), ended: make(chan struct{}), filled: make(chan struct{}),
 		reload: make(chan struct{}, 1), plans: make(chan struct{}, 1),
+		replacement: o.Replacement, handoff: o.Handoff, settled: make(chan struct{}),
 		reader: kernel.New(o.Log.Named("lvs")),
 		mail: mailboxes{
 			table: workers.NewMailbox[core.Table](), checks: workers.NewMailbox[core.Checks](),
@@ -147,6 +161,7 @@ func New(o Options) *Director {
 	}
 	d.count, d.halfOpen.read = d.reader.Status, new(kernel.Connections).Look
 	d.end = sync.OnceFunc(func() { close(d.ended) })
+	d.settle = sync.OnceFunc(func() { close(d.settled) })
 	d.elections = supervise.New(o.Log, o.Spawn, d.seeReport)
 	d.checks = runner.New(runner.Options{Log: o.Log.Named("check"), Notify: d.seeVerdict})
 	d.metrics = newMetricsServer(o.Log, d, newProber(d.snapshotWithin, d.notReady))
@@ -171,6 +186,7 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	d.adopt()
 	saved := d.openState(cfg.State.Dir)
 	if unusable != "" {
 		d.log.Warn("the state directory cannot be written: a restart forgets what operators ordered", "dir", cfg.State.Dir, "error", unusable)
@@ -277,6 +293,7 @@ func (d *Director) elect(ctx, work context.Context) error {
 		return nil
 	}
 	d.notify(daemon.SdNotifyReady)
+	d.awaitSettled(ctx)
 	both, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(work, cancel)()

@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/core"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/director/workers"
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/election/message"
 	"github.com/tandem-lvs/tandem/lvs"
 )
 
@@ -213,6 +214,9 @@ func (d *Director) carryOut(out core.Effects) {
 	}
 	if out.Election != nil {
 		d.elections.Configure(*out.Election)
+		if !slices.ContainsFunc(out.Election.Routers, func(r message.Router) bool { return r.Tracking.Unclear }) {
+			d.settle()
+		}
 	}
 	if len(out.Files) > 0 {
 		values := make(workers.Values)

@@ -186,7 +186,9 @@ func (d *Director) status() (control.Status, *core.Snapshot) {
 			in.Problem = err.Error()
 		}
 	}
-	return report.Status(in), shot
+	s := report.Status(in)
+	s.Upgraded = d.upgraded()
+	return s, shot
 }
 
 // counted returns the kernel's counters. Callers at the same time share one reading. A reading that hangs is not waited for.

@@ -25,7 +25,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 	p.settle()
 	waiting, cancel := context.WithTimeout(work, p.order.OrphanGrace)
 	defer cancel()
-	requests := lock.listen(waiting)
+	requests := lock.listen(waiting, func() {})
 	var successor net.Conn
 	begun := make(map[string]bool)
 	overdue := time.After(p.order.HandOverTime())
@@ -44,7 +44,7 @@ func (p *Process) directorless(ctx, work context.Context, lock *instanceLock) bo
 				}
 				// This successor has gone away. Another one may come.
 				successor = nil
-				requests = lock.listen(waiting)
+				requests = lock.listen(waiting, func() {})
 			}
 		}
 		select {
@@ -108,11 +108,16 @@ func (p *Process) handOff(successor net.Conn) bool {
 		return false
 	}
 	p.log.Info("a restarted director takes over", "routers", len(p.order.Routers))
+	p.abandon()
+	return true
+}
+
+// abandon ends the loops without a word to the peers, and leaves the addresses as they are: another election has them.
+func (p *Process) abandon() {
 	for _, u := range p.units {
 		u.loop.Abandon()
 	}
 	for _, u := range p.addressUnits {
 		u.reconciler.Abandon()
 	}
-	return true
 }

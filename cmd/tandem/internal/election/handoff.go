@@ -23,10 +23,15 @@ const (
 	settleTimeout = 130 * time.Second
 )
 
-// A handoffState is the state that an election without a director hands off to its successor. The addresses stay on the
-// interfaces.
+// A handoffState is the state that an election hands off to its successor. The addresses stay on the interfaces.
 type handoffState struct {
+	// Format is handoff.Format of the predecessor. 0: it is older than the formats.
+	Format int `json:"format,omitempty"`
+	// Serving says that the predecessor goes on until its successor tells that it has taken over: see overlap.go.
+	Serving bool             `json:"serving,omitempty"`
 	Masters []message.Router `json:"masters"` // the routers that it was master of
+	// Sequences are the sequence numbers of signed advertisements, of a predecessor that goes on.
+	Sequences []sequenceRow `json:"sequences,omitempty"`
 }
 
 // A request is the connection of a successor that asks for the hand-off, or the reason why no successor can ask.
@@ -39,26 +44,35 @@ type request struct {
 func socketPath(dir string) string { return filepath.Join(dir, "next") }
 
 // askPredecessor asks the election that listens at path for the hand-off. The predecessor answers when it knows who is
-// master.
-func askPredecessor(ctx context.Context, path string) (handoffState, error) {
+// master. If it goes on serving, askPredecessor returns the connection to it.
+func askPredecessor(ctx context.Context, path string) (handoffState, net.Conn, error) {
 	var state handoffState
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
-		return state, err
+		return state, nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(settleTimeout))
-	return state, json.NewDecoder(conn).Decode(&state)
+	err = json.NewDecoder(conn).Decode(&state)
+	if !stop() || err != nil || !state.Serving {
+		return state, nil, errors.Join(err, conn.Close(), ctx.Err())
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	return state, conn, nil
 }
 
-// listen waits for a successor until ctx ends. It sends the first one on the channel, and closes the channel. The socket is a
-// file: making and removing it can hang with the disk, so both happen in a goroutine.
-func (l *instanceLock) listen(ctx context.Context) <-chan request {
-	requests := make(chan request, 1)
+// listen waits for a successor until ctx ends. It sends the first one on the channel, and closes the channel. It calls ready when
+// a successor can ask. The socket is a file: making and removing it can hang with the disk, so both happen in a goroutine.
+func (l *instanceLock) listen(ctx context.Context, ready func()) <-chan request {
+	requests, former, closed := make(chan request, 1), l.closing, make(chan struct{})
+	l.closing = closed
 	go func() {
-		conn, err := l.accept(ctx)
+		defer close(closed)
+		if former != nil { // otherwise it could remove the new socket
+			<-former
+		}
+		conn, err := l.accept(ctx, ready)
 		if ctx.Err() == nil || conn != nil {
 			requests <- request{conn, err}
 		}
@@ -69,7 +83,7 @@ func (l *instanceLock) listen(ctx context.Context) <-chan request {
 }
 
 // accept makes the socket and returns the first connection to it.
-func (l *instanceLock) accept(ctx context.Context) (net.Conn, error) {
+func (l *instanceLock) accept(ctx context.Context, ready func()) (net.Conn, error) {
 	path := socketPath(l.dir)
 	// We have the lock, so a file that is there was left by a killed process.
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -85,6 +99,7 @@ func (l *instanceLock) accept(ctx context.Context) (net.Conn, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, fmt.Errorf("failed to listen for a successor: %w", err)
 	}
+	ready()
 	return listener.Accept()
 }
 

@@ -45,7 +45,7 @@ func TestHandOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	requests := lock.listen(ctx)
+	requests := lock.listen(ctx, func() {})
 	var successor errgroup.Group
 	successor.Go(func() error {
 		own, handed, err := acquire(t.Context(), dir, func() {})
@@ -82,7 +82,7 @@ func TestNoSuccessorAsks(t *testing.T) {
 	}
 	defer lock.release()
 	ctx, cancel := context.WithCancel(t.Context())
-	requests := lock.listen(ctx)
+	requests := lock.listen(ctx, func() {})
 	cancel()
 	if _, ok := <-requests; ok {
 		t.Error("somebody came")

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/tandem-lvs/tandem/cmd/tandem/internal/handoff"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/lock"
 )
 
@@ -22,12 +24,16 @@ const retryPause = 10 * time.Millisecond
 type instanceLock struct {
 	file *os.File
 	dir  string
+	// predecessor is the connection to the election that holds the lock and goes on until this one has taken over; nil: this
+	// election holds the lock.
+	predecessor net.Conn
+	closing     <-chan struct{} // closed when the latest socket for a successor is removed; nil: there was none
 }
 
 func lockPath(dir string) string { return filepath.Join(dir, "election.lock") }
 
-// acquire waits until no other election of this director runs, or until ctx ends. If a predecessor without a director handed
-// off its state, acquire returns it. It calls waiting if there is a predecessor.
+// acquire waits until no other election of this director runs, or until a predecessor that goes on serving has answered, or until
+// ctx ends. If a predecessor handed off its state, acquire returns it. It calls waiting if there is a predecessor.
 func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, handoffState, error) {
 	var state handoffState
 	f, err := openLock(ctx, dir)
@@ -55,8 +61,15 @@ func acquire(ctx context.Context, dir string, waiting func()) (*instanceLock, ha
 			return nil, state, errors.Join(err, f.Close())
 		}
 		waiting()
-		if handed, err := askPredecessor(ctx, socketPath(dir)); err == nil {
+		handed, conn, err := askPredecessor(ctx, socketPath(dir))
+		switch {
+		case err != nil:
+		case conn == nil:
 			state = handed
+		case handed.Format != handoff.Format:
+			return nil, state, errors.Join(handoff.FormatError(handed.Format), conn.Close(), f.Close())
+		default:
+			return &instanceLock{file: f, dir: dir, predecessor: conn}, handed, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -97,6 +110,19 @@ func makeAndOpen(dir string) (*os.File, error) {
 		return nil, err
 	}
 	return lock.Open(lockPath(dir))
+}
+
+// await waits until the predecessor has released the lock. It takes the lock, except when ctx ends.
+func (l *instanceLock) await(ctx context.Context) {
+	tick := time.NewTicker(retryPause)
+	defer tick.Stop()
+	for errors.Is(lock.Take(l.file), lock.ErrHeld) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // release releases the lock, so that the next election can begin.

@@ -75,6 +75,9 @@ type Process struct {
 	formerKnown bool          // former was read
 	lostRecord  bool          // a record was damaged, and no order was carried out since
 
+	next        succeeding   // while this election waits for a successor
+	predecessor *predecessor // goes on until this election has taken over; nil: there is none
+
 	// Routers for whose addresses neighbours may still have this machine's hardware address: no master was heard since they
 	// were given up.
 	givenUp       map[message.RouterID]vrrp.Config
@@ -100,6 +103,8 @@ type Process struct {
 	links        map[string]vrrp.Link // by interface, tracked ones too: the watcher's latest report
 	sequence     uint64               // of order
 	problem      string               // why no virtual router runs
+	listening    bool                 // a successor can ask
+	succeeds     bool                 // the predecessor goes on, and would do so without this election
 }
 
 // NewProcess returns the election that takes its orders from conn. It closes conn when it ends.
@@ -201,6 +206,9 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	slow.Stop()
 	p.handed = handed
 	defer func() { // only if no order took them
+		if p.handed.Serving {
+			return // the predecessor has them
+		}
 		for _, m := range p.handed.Masters {
 			p.removeAddresses(m.Config)
 		}
@@ -220,10 +228,10 @@ func (p *Process) lockAndServe(ctx, work context.Context, g *errgroup.Group, gon
 	p.sequences.open(p.options.StateDir, p.log)
 	defer p.closeSequences()
 	p.awaitFormer(waiting)
+	p.meetPredecessor(lock, handed)
 	g.Go(func() error { return p.watcher.Run(work) })
 	g.Go(func() error { return p.askDoubts(work) })
-	p.serve(ctx, work, g, gone, lock)
-	return nil
+	return p.serve(ctx, work, g, gone, lock)
 }
 
 func (p *Process) setProblem(text string) {
@@ -256,8 +264,9 @@ func (p *Process) read(ctx context.Context) {
 	}
 }
 
-// serve carries out orders until it must leave, and then leaves.
-func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, lock *instanceLock) {
+// serve carries out orders until it must leave, and then leaves. The error is why it must end before it has taken over from its
+// predecessor.
+func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-chan struct{}, lock *instanceLock) error {
 	former := p.record.former
 	if p.formerKnown {
 		former = nil
@@ -265,7 +274,23 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 	for {
 		select {
 		case <-work.Done():
-			return
+			return nil
+		case r := <-p.next.requests:
+			p.meet(r)
+			continue
+		case said := <-p.next.word:
+			if p.letGo(work, lock, said) {
+				return nil
+			}
+			continue
+		case said := <-p.predecessorWord():
+			if err := p.standAlone(said); err != nil {
+				p.stepAside()
+				return err
+			}
+			lock.predecessor = nil
+			g.Go(func() error { lock.await(work); return nil })
+			continue
 		case late, ok := <-p.sequences.late:
 			p.restoreSequences(late, ok)
 			continue
@@ -274,6 +299,7 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 			continue
 		case <-p.wake:
 			p.pulse.during(p.settle)
+			p.answerSuccessor()
 			continue
 		case <-p.life.C:
 			p.seeSignsOfLife()
@@ -285,21 +311,31 @@ func (p *Process) serve(ctx, work context.Context, g *errgroup.Group, gone <-cha
 		case o := <-p.orders:
 			if !o.Leave {
 				p.pulse.during(func() { p.obey(work, g, o) })
+				p.awaitSuccessor(work, lock, o.HandOff)
 				continue
 			}
 			p.log.Debug("leaving", "reason", "the director says so")
 		case <-gone:
+			p.awaitSuccessor(work, lock, false)
+			if p.predecessor != nil {
+				break
+			}
 			p.log.Warn("the director process is gone: offering the addresses to the peer")
 			if p.directorless(ctx, work, lock) {
-				return
+				return nil
 			}
 		case <-ctx.Done():
 			p.log.Debug("leaving", "reason", "signal")
 		}
+		if p.predecessor != nil {
+			p.stepAside()
+			return nil
+		}
+		p.awaitSuccessor(work, lock, false)
 		p.leave(work)
 		p.recordAddresses(nil) // all of them are removed
 		p.givenUpRecord.set(p.untold())
-		return
+		return nil
 	}
 }
 
@@ -322,40 +358,6 @@ func (p *Process) leave(ctx context.Context) {
 			p.pulse.during(p.settle)
 		}
 	}
-}
-
-// seeState takes a loop's report. It runs on the loop's thread and does not block.
-func (p *Process) seeState(s vrrp.Status) {
-	p.newsMu.Lock()
-	p.news[message.IDOfStatus(s)] = s
-	p.newsMu.Unlock()
-	nudge(p.wake)
-}
-
-// seeLink passes on a report of the watcher. It runs on the watcher's goroutine.
-func (p *Process) seeLink(l vrrp.Link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	before := p.links[l.Name]
-	p.links[l.Name] = l
-	if u := p.units[l.Name]; u != nil {
-		u.loop.SetLink(l)
-	}
-	for _, u := range p.units {
-		if u.paths[l.Name] {
-			u.loop.SetPathLink(l)
-		}
-	}
-	for key, u := range p.addressUnits {
-		u.reconciler.Link(l) // the reconciler knows whether the link concerns it
-		if key.iface == l.Name {
-			u.watcher.LinkChanged()
-		}
-		if key.link() == l.Name {
-			u.linkChanged(before, l)
-		}
-	}
-	nudge(p.wake)
 }
 
 // replace sends v on a channel of capacity 1. If the channel holds a value that nobody has taken yet, v replaces it. Only one

@@ -162,6 +162,14 @@ func newRig(t *testing.T, vips ...string) *rig {
 // newRigIn does what newRig does, in a given state directory.
 func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 	t.Helper()
+	r := idleRigIn(t, dir)
+	r.order(message.Order{Routers: routers(vips...)})
+	return r
+}
+
+// idleRigIn does what newRigIn does, without an order.
+func idleRigIn(t *testing.T, dir string) *rig {
+	t.Helper()
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &rig{t: t, conn: near, cancel: cancel, done: make(chan error, 1)}
@@ -177,7 +185,6 @@ func newRigIn(t *testing.T, dir string, vips ...string) *rig {
 			t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 		}
 	})
-	r.order(message.Order{Routers: routers(vips...)})
 	return r
 }
 

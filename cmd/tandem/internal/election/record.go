@@ -134,7 +134,7 @@ func (p *Process) recordAddresses(now []vrrp.Config) {
 	}
 	for _, c := range p.former {
 		if !slices.ContainsFunc(now, func(n vrrp.Config) bool { return sameResources(n, c) }) {
-			p.removeAddresses(c)
+			p.dropAddresses(c)
 		}
 	}
 	if p.lostRecord {
@@ -159,6 +159,15 @@ func (p *Process) present(o message.Order) []vrrp.Config {
 		}
 	}
 	return now
+}
+
+// dropAddresses removes the addresses of a former election, or leaves that for when its predecessor has ended.
+func (p *Process) dropAddresses(c vrrp.Config) {
+	if p.predecessor != nil {
+		p.predecessor.drop = append(p.predecessor.drop, c)
+		return
+	}
+	p.removeAddresses(c)
 }
 
 // removeAddresses removes the addresses of a former election.

@@ -96,7 +96,7 @@ func (p *Process) snapshot() message.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := message.Report{
-		Sequence: p.sequence, Problem: p.problem,
+		Sequence: p.sequence, Problem: p.problem, HandOff: p.listening, Succeeding: p.succeeds,
 		Routers: []vrrp.Status{}, Interfaces: []message.Interface{}, Links: make(map[string]string),
 	}
 	for name, l := range p.links {

@@ -161,7 +161,7 @@ func (p *Process) setResumed(o message.Order) {
 			return message.IDOf(r.Config) == message.IDOf(m.Config) && r.VRID == m.VRID && sameResources(r.Config, m.Config)
 		}
 		if !slices.ContainsFunc(o.Routers, same) { // the configuration has changed meanwhile
-			p.removeAddresses(m.Config)
+			p.dropAddresses(m.Config)
 			continue
 		}
 		p.resumed[message.IDOf(m.Config)] = 0
@@ -287,6 +287,7 @@ func (p *Process) settle() {
 	p.setAddresses()
 	p.awaitMasters()
 	p.dropEnded()
+	p.tellPredecessor()
 	nudge(p.tell)
 }
 

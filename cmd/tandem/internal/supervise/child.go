@@ -69,6 +69,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("failed to start the election process: %w", err)
 	}
+	s.setChild(child)
 	s.setRunning(true)
 	defer s.setRunning(false)
 	s.setStarted()
@@ -98,7 +99,16 @@ func (s *Supervisor) noteSpoke(child Child) {
 	for _, r := range s.order.Routers {
 		id := message.IDOf(r.Config)
 		s.spoke[id] = child.Spoke(id)
+		if s.spoke[id] == 0 && s.former != nil && s.former.took == nil {
+			s.spoke[id] = s.former.Spoke(id)
+		}
 	}
+}
+
+func (s *Supervisor) setChild(c Child) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.child = c
 }
 
 // startProcess starts an election. If the start hangs, it can still be told to end.

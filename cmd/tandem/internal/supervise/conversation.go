@@ -66,7 +66,12 @@ func (s *Supervisor) takeReport(r message.Report) {
 	if r.Sequence > 0 {
 		s.resume = nil
 	}
+	last := s.last
 	s.post(r)
+	if r.Sequence == 0 && s.formerLives() { // the former one is what the addresses depend on
+		s.last = last
+	}
+	s.seeTakeover(r)
 	if r.Sequence == s.order.Sequence {
 		s.carried = s.order
 		s.ledger.prune(s.ordered, r)

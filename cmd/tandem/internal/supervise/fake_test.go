@@ -109,6 +109,12 @@ func start(t *testing.T, order message.Order) *bench {
 // startWith does what start does, with a log, and with a consumer of the reports that calls consume for each.
 func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func()) *bench {
 	t.Helper()
+	return startAfter(t, order, log, consume, func(*bench) {})
+}
+
+// startAfter does what startWith does, and calls prepare before anything runs.
+func startAfter(t *testing.T, order message.Order, log hclog.Logger, consume func(), prepare func(*bench)) *bench {
+	t.Helper()
 	b := &bench{done: make(chan error, 1)}
 	b.Supervisor = New(log, func() (Child, error) {
 		b.mu.Lock()
@@ -132,6 +138,7 @@ func startWith(t *testing.T, order message.Order, log hclog.Logger, consume func
 	b.clock = func() message.Monotonic {
 		return bootAge.Add(time.Since(epoch) + time.Duration(b.skipped.Load()))
 	}
+	prepare(b)
 	b.Configure(order)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.cancel = cancel

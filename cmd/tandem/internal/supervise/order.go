@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ func (s *Supervisor) next(first bool) message.Order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.order
+	o.HandOff = s.handOff
 	if first {
 		o.Resume = s.resume
 	}
@@ -53,4 +55,7 @@ func (s *Supervisor) setStarted() {
 		s.began = now
 	}
 	s.gone = time.Duration(now - s.began)
+	if s.former != nil { // the former version has waited
+		s.gone = math.MaxInt64
+	}
 }

@@ -24,6 +24,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.beside.Go(func() { s.deliver(ended) })
 	defer s.join()
 	defer close(ended)
+	if s.former != nil {
+		s.beside.Go(s.watchFormer)
+	}
+	return errors.Join(s.run(ctx), s.stopFormer())
+}
+
+// run is Run without what is beside it.
+func (s *Supervisor) run(ctx context.Context) error {
 	pause := time.Duration(0)
 	for {
 		for s.idle() {
@@ -41,16 +49,18 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case err == nil:
 			continue // it left because there was nothing left to run
 		case ctx.Err() != nil:
-			return errors.Join(err, s.cleanUp(nil))
+			return errors.Join(err, s.cleanUpAtEnd())
 		}
 		if time.Since(started) > settled {
 			pause = 0
 		}
-		s.cleanUpAfter(err)
+		if !s.formerGoesOn(err) {
+			s.cleanUpAfter(err)
+		}
 		s.log.Error("the election process died: starting it again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
-			return s.cleanUp(nil)
+			return s.cleanUpAtEnd()
 		case <-time.After(pause):
 		}
 		pause = min(max(2*pause, firstPause), maxPause)

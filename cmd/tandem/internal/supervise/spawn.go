@@ -54,8 +54,9 @@ func withRealtime(f func() error) error {
 // A process is an election in a child process.
 type process struct {
 	net.Conn
-	cmd   *exec.Cmd
-	board *board.Board
+	cmd    *exec.Cmd
+	board  *board.Board
+	shared *os.File // the file of the board
 }
 
 var _ Child = (*process)(nil)
@@ -81,7 +82,6 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	defer file.Close()
 	// Not os.Executable: after an upgrade that path holds another version, whose messages may differ.
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = os.Args[0]
@@ -93,16 +93,18 @@ func Spawn(realtime bool, args ...string) (Child, error) {
 		start = func() error { return withRealtime(cmd.Start) }
 	}
 	if err := withCapabilities(capabilitiesOf(realtime, isRoot()), start); err != nil {
-		_ = errors.Join(conn.Close(), shared.Close())
+		_ = errors.Join(conn.Close(), shared.Close(), file.Close())
 		return nil, err
 	}
-	return &process{Conn: conn, cmd: cmd, board: shared}, nil
+	return &process{Conn: conn, cmd: cmd, board: shared, shared: file}, nil
 }
 
 func (p *process) Wait() error { return p.cmd.Wait() }
 func (p *process) Kill() error { return p.cmd.Process.Kill() }
 
-func (p *process) Close() error { return errors.Join(p.Conn.Close(), p.board.Close()) }
+func (p *process) Close() error {
+	return errors.Join(p.Conn.Close(), p.board.Close(), p.shared.Close())
+}
 
 func (p *process) Spoke(id message.RouterID) message.Monotonic {
 	return message.Monotonic(p.board.Spoke(id.Interface, id.Name))

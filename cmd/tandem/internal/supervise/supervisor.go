@@ -43,6 +43,11 @@ type Supervisor struct {
 	began    message.Monotonic // when the first election was started
 	gone     time.Duration     // from then to the start of the present election
 
+	former  *formerState // set before Run; nil: there was none
+	why     string       // why the former election still runs
+	handOff bool         // the election must wait for a successor
+	child   Child        // the present election
+
 	pending   *message.Report // for the courier
 	received  uint64          // counts the reports
 	delivered uint64          // the number of the latest report that notify has returned from

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package upgrade puts the installed version of tandem into service: the other director serves while this one is restarted.
+// Package upgrade puts the installed version of tandem into service: the other director serves while this one is restarted. Without
+// another one, the installed version replaces the running one in the same process.
 package upgrade
 
 import (
@@ -12,7 +13,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/control"
 )
 
-// ErrAlone says that nobody took over, and that the director was therefore not restarted.
+// ErrAlone says that nobody took over, that the director could not be replaced in place, and that it was therefore not restarted.
 var ErrAlone = errors.New("the director was not restarted")
 
 // A Unit is the systemd unit of the director.
@@ -28,6 +29,8 @@ type Director interface {
 	Status(context.Context) (control.Status, error)
 	Failover(ctx context.Context, routers []string) (control.RoutersDone, error)
 	Release(ctx context.Context, routers []string) (control.RoutersDone, error)
+	// Upgrade replaces the director in place. After an error it goes on as before.
+	Upgrade(context.Context) error
 }
 
 var _ Director = (*control.Client)(nil)
@@ -40,9 +43,12 @@ type Options struct {
 	File string
 	// Check returns the mistakes that the installed version finds in a configuration.
 	Check func(ctx context.Context, file string) error
-	// Alone restarts the director even if nobody takes over: clients get no answer until it is master again.
+	// Alone restarts the director even if nobody takes over and it cannot be replaced in place: clients get no answer until it is
+	// master again.
 	Alone bool
-	Tell  func(format string, args ...any) // of each step that is done
+	// InPlace replaces the director in place, and hands nothing over. It needs no unit.
+	InPlace bool
+	Tell    func(format string, args ...any) // of each step that is done
 	// Pause waits before the new director is asked again.
 	Pause func(context.Context) error
 }
@@ -50,6 +56,7 @@ type Options struct {
 // A Result is what an upgrade has done.
 type Result struct {
 	Restarted  bool     `json:"restarted"`
+	InPlace    bool     `json:"in_place"`       // it was replaced in the same process
 	From       string   `json:"from,omitempty"` // versions; absent: that director did not answer
 	To         string   `json:"to,omitempty"`
 	HandedOver []string `json:"handed_over"` // virtual routers
@@ -60,10 +67,17 @@ type Result struct {
 const patience = 30 * time.Second
 
 // Run restarts the director with the installed version. Before, the virtual routers of which it is master are handed over; after, they
-// take part in the election again. If the installed version refuses the configuration, or nobody takes over (ErrAlone), the running
-// director goes on as before.
+// take part in the election again. If nobody takes over, the installed version replaces the running one in place. If the installed
+// version refuses the configuration, or what the running one hands off (ErrAlone), the running director goes on as before.
 func Run(ctx context.Context, o Options) (Result, error) {
 	r := Result{HandedOver: []string{}, Released: []string{}}
+	if o.InPlace {
+		refusal, err := o.replace(ctx, &r)
+		if refusal != nil {
+			err = fmt.Errorf("the director was not replaced and goes on as before: %w", refusal)
+		}
+		return r, err
+	}
 	active, err := o.Unit.Active(ctx)
 	if err != nil {
 		return r, err
@@ -83,8 +97,19 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	if unanswered != nil {
 		o.Tell("the director does not answer, so nothing is handed over before the restart: %v", unanswered)
-	} else if err := o.handOver(ctx, mastered(status), &r); err != nil {
-		return r, err
+	} else if nobody := o.handOver(ctx, mastered(status), &r); nobody != nil {
+		o.Tell("nobody takes over, so the installed version replaces the running one in place: %v", nobody)
+		refusal, err := o.replace(ctx, &r)
+		switch {
+		case r.InPlace:
+			return r, errors.Join(err, o.release(ctx, &r))
+		case refusal == nil:
+			return r, err
+		case !o.Alone:
+			return r, o.takeBack(ctx, fmt.Errorf("%w: %w, and it cannot be replaced in place: %w. When clients may be without an answer "+
+				"for some seconds, run tandem upgrade --alone", ErrAlone, nobody, refusal), &r)
+		}
+		o.Tell("it cannot be replaced in place, so clients get no answer while the director restarts: %v", refusal)
 	}
 	if err := o.Unit.Restart(ctx); err != nil {
 		return r, fmt.Errorf("the installed version does not start: see journalctl -u tandem.%s "+
@@ -112,7 +137,7 @@ func mastered(s control.Status) (names []string) {
 	return names
 }
 
-// handOver hands routers over. If somebody takes over only some of them, those are taken back.
+// handOver hands routers over. The error is why nobody takes over all of them.
 func (o *Options) handOver(ctx context.Context, routers []string, r *Result) error {
 	if len(routers) == 0 {
 		return nil
@@ -122,23 +147,57 @@ func (o *Options) handOver(ctx context.Context, routers []string, r *Result) err
 	for _, name := range done.Routers {
 		o.Tell("%s: handed over", name)
 	}
-	switch {
-	case err == nil:
-		return nil
-	case o.Alone:
-		o.Tell("clients get no answer while the director restarts: %v", err)
-		return nil
-	}
-	refusal := fmt.Errorf("%w: %w. When clients may be without an answer for some seconds, run tandem upgrade --alone", ErrAlone, err)
-	if len(done.Routers) == 0 {
+	return err
+}
+
+// takeBack ends the standby of the routers that were handed over, because the director is not restarted.
+func (o *Options) takeBack(ctx context.Context, refusal error, r *Result) error {
+	if len(r.HandedOver) == 0 {
 		return refusal
 	}
-	released, err := o.Director.Release(ctx, done.Routers)
+	released, err := o.Director.Release(ctx, r.HandedOver)
 	r.Released = append(r.Released, released.Routers...)
 	if err != nil {
 		err = fmt.Errorf("failed to end the standby of the others: run tandem release: %w", err)
 	}
 	return errors.Join(refusal, err)
+}
+
+// replace replaces the running version in place, and waits until the installed one has all of it. After a refusal the running version
+// goes on. Another error comes later.
+func (o *Options) replace(ctx context.Context, r *Result) (refusal, err error) {
+	before, err := o.Director.Status(ctx)
+	if err != nil {
+		return err, nil
+	}
+	r.From = before.Version
+	count := 0
+	if u := before.Upgraded; u != nil {
+		count = u.Count
+	}
+	if err := o.Director.Upgrade(ctx); err != nil {
+		return err, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	waits := "it does not answer"
+	for {
+		status, err := o.Director.Status(ctx)
+		if u := status.Upgraded; err == nil {
+			switch {
+			case u == nil || u.Count <= count:
+				return nil, fmt.Errorf("the former version, %s, runs again: see journalctl -u tandem", status.Version)
+			case u.Waits == "":
+				r.InPlace, r.To = true, status.Version
+				o.Tell("replaced in place: %s now runs", status.Version)
+				return nil, nil
+			}
+			waits = u.Waits
+		}
+		if o.Pause(ctx) != nil {
+			return nil, fmt.Errorf("the installed version has not taken over everything within %s: see journalctl -u tandem: %s", patience, waits)
+		}
+	}
 }
 
 // release ends the standby of the routers that were handed over, as soon as the new director answers.
@@ -147,8 +206,9 @@ func (o *Options) release(ctx context.Context, r *Result) error {
 	if err != nil {
 		return fmt.Errorf("the new director does not answer within %s: see journalctl -u tandem.%s The cause: %w", patience, servedMeanwhile(*r), err)
 	}
-	r.To = status.Version
-	o.Tell("restarted: %s now runs", status.Version)
+	if r.To = status.Version; r.Restarted {
+		o.Tell("restarted: %s now runs", status.Version)
+	}
 	if len(r.HandedOver) == 0 {
 		return nil
 	}

@@ -26,6 +26,20 @@ type fakeMachine struct {
 	handed    []string
 	alone     error // of the hand-over
 	unrelease error // of the release
+	inPlace   error // of the replacement in place
+	lost      bool  // the former version is started again
+	lingers   int   // how many statuses until the former election has ended
+}
+
+func (m *fakeMachine) Upgrade(context.Context) error {
+	m.did("replace")
+	if m.inPlace != nil {
+		return m.inPlace
+	}
+	if !m.lost {
+		m.status.Version, m.status.Upgraded = "v2", &control.Upgraded{Count: 1, From: "v1"}
+	}
+	return nil
 }
 
 func (m *fakeMachine) did(format string, args ...any) {
@@ -51,7 +65,12 @@ func (m *fakeMachine) Status(context.Context) (control.Status, error) {
 		m.silent--
 		return control.Status{}, errors.New("no director listens")
 	}
-	return m.status, nil
+	s := m.status
+	if u := s.Upgraded; u != nil && m.lingers > 0 {
+		m.lingers--
+		s.Upgraded = &control.Upgraded{Count: u.Count, Waits: "the election of the former version"}
+	}
+	return s, nil
 }
 
 func (m *fakeMachine) Failover(_ context.Context, routers []string) (control.RoutersDone, error) {
@@ -75,7 +94,7 @@ func running(routers ...control.Router) control.Status {
 func TestUpgrade(t *testing.T) {
 	master, backup := control.Router{Name: "web", State: "master"}, control.Router{Name: "mail", State: "backup"}
 	second := control.Router{Name: "db", State: "master"}
-	nobody := errors.New("nobody took over db")
+	nobody, format := errors.New("nobody took over db"), errors.New("format 2")
 	for _, c := range []struct {
 		name    string
 		machine fakeMachine
@@ -90,14 +109,24 @@ func TestUpgrade(t *testing.T) {
 		{"stopped by the administrator", fakeMachine{stopped: true}, false, "", ""},
 		{"the new version refuses the configuration", fakeMachine{status: running(master), refuses: "line 3: no"}, false,
 			"check /etc/other.toml", "refuses /etc/other.toml, so the running director was not restarted"},
-		{"nobody takes over", fakeMachine{status: running(master), alone: nobody}, false,
-			"check /etc/other.toml, failover web", "the director was not restarted: nobody took over db. When clients may"},
-		{"nobody takes over one of two: the other one comes back", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody}, false,
-			"check /etc/other.toml, failover web db, release web", "nobody took over db"},
-		{"neither can the other one come back", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody, unrelease: errors.New("no")}, false,
-			"check /etc/other.toml, failover web db, release web", "run tandem release: no"},
-		{"nobody takes over, and clients may wait", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody}, true,
-			"check /etc/other.toml, failover web db, restart, release web", ""},
+		{"nobody takes over: in place", fakeMachine{status: running(master), alone: nobody}, false,
+			"check /etc/other.toml, failover web, replace", ""},
+		{"in place, and the former election ends later", fakeMachine{status: running(master), alone: nobody, lingers: 2}, false,
+			"check /etc/other.toml, failover web, replace, wait, wait", ""},
+		{"in place, and the former election does not end", fakeMachine{status: running(master), alone: nobody, lingers: 9}, false,
+			"check /etc/other.toml, failover web, replace, wait, wait, wait", "has not taken over everything within 30s: see journalctl -u tandem: the election of"},
+		{"in place, and the former version comes back", fakeMachine{status: running(master), alone: nobody, lost: true}, false,
+			"check /etc/other.toml, failover web, replace", "the former version, v1, runs again"},
+		{"nobody takes over one of two: in place", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody}, false,
+			"check /etc/other.toml, failover web db, replace, release web", ""},
+		{"nobody takes over, nor in place", fakeMachine{status: running(master), alone: nobody, inPlace: format}, false,
+			"check /etc/other.toml, failover web, replace", "the director was not restarted: nobody took over db, and it cannot be replaced in place: format 2. When clients may"},
+		{"nobody takes over one of two, nor in place: the other one comes back", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody, inPlace: format}, false,
+			"check /etc/other.toml, failover web db, replace, release web", "nobody took over db"},
+		{"neither can the other one come back", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody, inPlace: format, unrelease: errors.New("no")}, false,
+			"check /etc/other.toml, failover web db, replace, release web", "run tandem release: no"},
+		{"nobody takes over, nor in place, and clients may wait", fakeMachine{status: running(master, second), handed: []string{"web"}, alone: nobody, inPlace: format}, true,
+			"check /etc/other.toml, failover web db, replace, restart, release web", ""},
 		{"the new version does not start", fakeMachine{status: running(master), handed: []string{"web"}, broken: errors.New("timeout")}, false,
 			"check /etc/other.toml, failover web, restart", "The other director serves. When this director runs again, run tandem release here."},
 		{"the new version does not start, and had nothing to hand over", fakeMachine{status: running(backup), broken: errors.New("timeout")}, false,
@@ -134,7 +163,7 @@ func TestUpgrade(t *testing.T) {
 			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("error %v, want %q", err, c.err)
 			}
-			if errors.Is(err, ErrAlone) != (c.machine.alone != nil && !c.alone) {
+			if errors.Is(err, ErrAlone) != (c.machine.alone != nil && c.machine.inPlace != nil && !c.alone) {
 				t.Errorf("whether nobody took over: %v", err)
 			}
 			if result.Restarted != (slices.Contains(m.log, "restart") && m.broken == nil) {
@@ -144,5 +173,28 @@ func TestUpgrade(t *testing.T) {
 				t.Errorf("result %+v", result)
 			}
 		})
+	}
+}
+
+// TestUpgradeInPlace: nothing is handed over, no unit is asked, and a refusal says that the director goes on.
+func TestUpgradeInPlace(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		machine fakeMachine
+		want    string
+		err     string
+	}{
+		{"done", fakeMachine{stopped: true, status: running()}, "replace", ""},
+		{"refused", fakeMachine{status: running(), inPlace: errors.New("format 2")}, "replace", "the director was not replaced and goes on as before: format 2"},
+		{"no director", fakeMachine{silent: 9}, "", "no director listens"},
+	} {
+		m := &c.machine
+		r, err := Run(t.Context(), Options{Unit: m, Director: m, InPlace: true, Tell: func(string, ...any) {}})
+		if did := strings.Join(m.log, ", "); did != c.want || r.InPlace != (c.err == "") || r.Restarted {
+			t.Errorf("%s: did %s, want %s; %+v", c.name, did, c.want, r)
+		}
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: error %v, want %q", c.name, err, c.err)
+		}
 	}
 }

@@ -17,6 +17,7 @@ const (
 	ServersPath  = "/v1/servers"
 	HistoryPath  = "/v1/history"
 	DrillPath    = "/v1/drill"
+	UpgradePath  = "/v1/upgrade"
 	EventsPath   = "/v1/events"
 
 	// What follows is asked of the other director of the pair.

@@ -36,6 +36,19 @@ type Status struct {
 	Drills []Drill        `json:"drills,omitempty"`
 	// Peer is what the other director of the pair tells; absent: there is no [peer].
 	Peer *Peer `json:"peer,omitempty"`
+	// Upgraded says what this version has replaced in the running process; absent: the process was started with it.
+	Upgraded *Upgraded `json:"upgraded,omitempty"`
+}
+
+// An Upgraded says that a version has replaced another one in the running process: see tandem upgrade.
+type Upgraded struct {
+	// Count is how many times in a row the process has been given another program.
+	Count int `json:"count"`
+	// From is the former version.
+	From string    `json:"from"`
+	At   time.Time `json:"at"`
+	// Waits says why the election process of the former version still runs; absent: it does not.
+	Waits string `json:"waits,omitempty"`
 }
 
 // A Config says which configuration is in force.

@@ -37,6 +37,8 @@ type Order struct {
 	OrphanGrace time.Duration `json:"orphan_grace"`
 	// Report asks for a report. It orders nothing: all other fields are absent.
 	Report bool `json:"report,omitempty"`
+	// HandOff makes the election wait for a successor while its director lives: a new version of the program replaces both.
+	HandOff bool `json:"hand_off,omitempty"`
 	// Leave orders the election to hand over its routers, remove their addresses and end. It overrides the other fields and
 	// is final.
 	Leave bool `json:"leave,omitempty"`
@@ -122,6 +124,10 @@ type Report struct {
 	Interfaces []Interface   `json:"interfaces"`
 	// Asked are the latest questions whether somebody still answers for the addresses of a silent master, one of each router.
 	Asked []Asked `json:"asked,omitempty"`
+	// HandOff says that the election waits for a successor, as ordered.
+	HandOff bool `json:"hand_off,omitempty"`
+	// Succeeding says that this election does not stand alone yet: its predecessor still runs, and would go on without it.
+	Succeeding bool `json:"succeeding,omitempty"`
 	// Links has the fault of each watched interface by name, tracked ones included. An empty fault means that the interface works.
 	Links map[string]string `json:"links,omitempty"`
 }
