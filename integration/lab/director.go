@@ -23,6 +23,8 @@ type Director struct {
 	*Host
 	File   string // the configuration
 	Socket string
+	// OtherUsers says that its programs run as other users, although its first configuration has none: see RegisterHardened.
+	OtherUsers bool
 
 	program Cargo
 	proc    *Process

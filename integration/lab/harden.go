@@ -5,10 +5,14 @@ package lab
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+
+	"golang.org/x/sys/unix"
 
 	users "github.com/tandem-lvs/tandem/configs/account"
 )
@@ -35,7 +39,10 @@ func (d *Director) launch(program string, args ...string) *Process {
 	}
 	text, err := os.ReadFile(d.File)
 	if err == nil {
-		err = own(d.dir, "tandem")
+		err = own(d.dir, users.Name)
+	}
+	if err == nil { // programs of other users may write there
+		err = os.Chmod(d.dir, 0o777)
 	}
 	// A test's own folders are for root alone.
 	for dir := filepath.Dir(d.dir); err == nil && dir != "/" && dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
@@ -45,19 +52,54 @@ func (d *Director) launch(program string, args ...string) *Process {
 		d.lab.t.Fatalf("prepare %s for the user tandem: %v", d.Name, err)
 	}
 	words := []string{program}
-	if otherUsers.Match(text) {
+	if d.OtherUsers || otherUsers.Match(text) {
 		words = []string{"-other-users", program}
 	}
 	return d.Start(Harden.Path(), append(words, args...)...)
 }
 
-// own gives a directory and all in it to a user. What disappears meanwhile is no error.
-func own(dir, name string) error {
+// WriteFile is that of Host. A director that runs as tandem.service runs it may read the file even if no others may.
+func (d *Director) WriteFile(name, text string) string {
+	d.lab.t.Helper()
+	file := d.Host.WriteFile(name, text)
+	if hardened {
+		if err := own(file, users.Name); err != nil {
+			d.lab.t.Fatalf("give %s to the user %s: %v", file, users.Name, err)
+		}
+	}
+	return file
+}
+
+// As calls a function on a thread that has the user of a running director, but no other right. Then the thread ends.
+func (d *Director) As(f func() error) error {
+	if !hardened {
+		return f()
+	}
+	uid, gid, err := users.IDs(users.Name)
+	if err != nil {
+		return err
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // without an end: no other goroutine may get this thread
+		for _, call := range [][2]uintptr{{unix.SYS_SETRESGID, uintptr(gid)}, {unix.SYS_SETRESUID, uintptr(uid)}} {
+			if _, _, errno := unix.RawSyscall(call[0], call[1], call[1], call[1]); errno != 0 {
+				done <- fmt.Errorf("become the user %s: %w", users.Name, errno)
+				return
+			}
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// own gives a file, or a directory and all in it, to a user. What disappears meanwhile is no error.
+func own(path, name string) error {
 	uid, gid, err := users.IDs(name)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
 			err = os.Lchown(path, uid, gid)
 		}

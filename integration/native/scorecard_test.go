@@ -65,6 +65,7 @@ type duoCard struct {
 func newDuoCard(t *testing.T) duoCard {
 	d := lab.NewDuo(t, cardPair)
 	d.A.Join("inside", "10.0.0.2/24")
+	d.A.OtherUsers, d.B.OtherUsers = true, true // of scripts that rows add
 	d.Launch()
 	c := duoCard{newCard(t, d), d, make(map[*lab.Director]string)}
 	for x, priority := range map[*lab.Director]int{d.A: lab.PriorityA, d.B: lab.PriorityB} {

@@ -21,7 +21,9 @@ func TestVirtualMAC(t *testing.T) {
 	d := lab.NewDuo(t, lab.DuoSettings{Keys: "virtual_mac = true"})
 	links := func(h *lab.Host) string { return h.Run("ip", "-o", "link") }
 	before := map[*lab.Director]string{d.A: links(d.A.Host), d.B: links(d.B.Host)}
-	settings := func(h *lab.Host) string { return h.Run("sh", "-c", "cd /proc/sys/net/ipv4/conf/eth0 && grep . arp_ignore arp_announce") }
+	settings := func(h *lab.Host) string {
+		return h.Run("sh", "-c", "cd /proc/sys/net/ipv4/conf/eth0 && grep . arp_ignore arp_announce")
+	}
 	former := map[*lab.Director]string{d.A: settings(d.A.Host), d.B: settings(d.B.Host)}
 	d.Launch()
 	probe := d.Steady()
