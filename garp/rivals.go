@@ -12,7 +12,8 @@ import (
 
 const (
 	// settle is how long a claim must have lasted before it is reported. When a peer takes over, its announcement may arrive
-	// here before the order to give the address up.
+	// here before the order to give the address up. It is also how long claims of a new address do not count: the former master
+	// keeps the address for a moment, and answers for it. Then this machine asks, and a rival that is still there answers.
 	settle = 300 * time.Millisecond
 	// hurriedPause is the minimum time between two questions about one address, when other machines cause them.
 	hurriedPause = time.Second
@@ -80,8 +81,8 @@ type RivalTracker struct {
 	claims    uint64
 }
 
-// A question holds when this machine asks who has an address.
-type question struct{ asked, due time.Time }
+// A question holds since when an address is ours and settled, and when this machine asks who has it.
+type question struct{ settled, asked, due time.Time }
 
 // A claimant is a rival, or becomes one if it still claims the address after a while.
 type claimant struct {
@@ -104,7 +105,7 @@ func (t *RivalTracker) SetAddresses(now time.Time, addrs []netip.Addr) {
 	}
 	for _, addr := range addrs {
 		if t.questions[addr] == nil {
-			t.questions[addr] = &question{due: now.Add(settle)}
+			t.questions[addr] = &question{settled: now.Add(settle), due: now.Add(settle)}
 		}
 	}
 	for c := range t.claimants {
@@ -130,6 +131,9 @@ func (t *RivalTracker) Observe(now time.Time, o Observation) {
 		return
 	}
 	t.claims++
+	if now.Before(q.settled) {
+		return
+	}
 	c := t.claimants[o.Claim()]
 	if c == nil {
 		if len(t.claimants) >= maxRivals {
@@ -142,7 +146,11 @@ func (t *RivalTracker) Observe(now time.Time, o Observation) {
 	q.hasten(now)
 }
 
+// hasten makes this machine ask soon. A new address is asked for when it has settled, not before.
 func (q *question) hasten(now time.Time) {
+	if now.Before(q.settled) {
+		return
+	}
 	soon := q.asked.Add(hurriedPause)
 	if soon.Before(now) {
 		soon = now

@@ -32,6 +32,10 @@ func TestRivals(t *testing.T) {
 		{name: "another machine asks: this one asks too, at once", heard: map[int]Observation{2000: question}, until: 9000, asked: []int{300, 2000}},
 		{name: "many ask: once a second", heard: map[int]Observation{2000: question, 2100: question, 2200: question, 2900: question},
 			until: 9000, asked: []int{300, 2000, 3000}},
+		{name: "the former master still has a new address for a moment", heard: map[int]Observation{0: claim, 100: question, 150: claim}, until: 9000,
+			asked: []int{300}},
+		{name: "a rival of a new address answers when it is asked", heard: map[int]Observation{0: claim, 150: claim, 301: claim}, until: 1000,
+			asked: []int{300}, told: []int{601}},
 		{name: "a claim is reported once it has settled", heard: map[int]Observation{2000: claim}, until: 2400,
 			asked: []int{300, 2000}, told: []int{2300}, rivalsAt: map[int]int{2299: 0, 2300: 1}},
 		{name: "a rival is asked every second, reported once, and forgotten when silent", heard: map[int]Observation{2000: claim, 2500: claim, 3000: claim},
@@ -72,7 +76,11 @@ func TestRivalsOfLostAddressesAreForgotten(t *testing.T) {
 	now := time.Unix(1000, 0)
 	r := NewRivalTracker()
 	r.SetAddresses(now, []netip.Addr{vip})
+	now = now.Add(settle)
 	r.Observe(now, Observation{Claimed: vip, How: Reply, From: server})
+	if len(r.claimants) != 1 {
+		t.Fatal("the claim did not count")
+	}
 	// The peer takes over: its announcement arrives before the order to give the address up.
 	r.SetAddresses(now.Add(settle/2), nil)
 	if _, found, _ := r.Step(now.Add(time.Second)); len(found) > 0 || len(r.claimants) > 0 {
@@ -84,6 +92,7 @@ func TestRivalsAreBounded(t *testing.T) {
 	now := time.Unix(1000, 0)
 	r := NewRivalTracker()
 	r.SetAddresses(now, []netip.Addr{vip})
+	now = now.Add(settle)
 	for i := range 10 * maxRivals {
 		r.Observe(now, Observation{Claimed: vip, How: Reply, From: Hardware{2, 0, 0, 0, byte(i >> 8), byte(i)}})
 	}
