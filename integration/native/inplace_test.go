@@ -14,22 +14,29 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestUpgradeInPlace: the installed version replaces the running one five times, on a director without a peer. The process keeps its
+// TestUpgradeInPlace: the installed version replaces the running one five times, on a director without a peer, and on the master of a pair. The process keeps its
 // number, and no client notices. Advertisements go on as if nothing had happened: none has priority 0, and no backup would have taken
 // over. A version that cannot read what it would take over is refused, and the running one goes on.
 func TestUpgradeInPlace(t *testing.T) {
 	t.Parallel()
-	for _, keys := range []string{"", "virtual_mac = true"} {
-		t.Run(keys, func(t *testing.T) {
-			inPlace(t, lab.NewDuo(t, lab.DuoSettings{Keys: keys}))
+	for _, c := range []struct {
+		name, keys string
+		pair       bool // with a backup, which never takes over
+	}{{"alone", "", false}, {"virtual MAC", "virtual_mac = true", false}, {"pair", "", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			inPlace(t, lab.NewDuo(t, lab.DuoSettings{Keys: c.keys}), c.pair)
 		})
 	}
 }
 
-func inPlace(t *testing.T, d lab.Duo) {
+func inPlace(t *testing.T, d lab.Duo, pair bool) {
 	program := ownProgram(t, d.A)
 	director := d.A.Launch()
 	d.A.AwaitState(10*time.Second, "master")
+	if pair {
+		d.B.Launch()
+		d.B.AwaitState(10*time.Second, "backup")
+	}
 	heard := d.Client.Capture("eth0", lab.Frame.IsVRRP)
 	probe := d.Steady()
 	changes := d.A.WatchAddress(vip)
@@ -92,7 +99,7 @@ func inPlace(t *testing.T, d lab.Duo) {
 func wantUnbroken(t *testing.T, d lab.Duo, heard *lab.Capture, since time.Time, stalled time.Duration) {
 	t.Helper()
 	last, longest := since, time.Duration(0)
-	frames := heard.Frames() // of the only director
+	frames := heard.Frames() // of director-b too, if it takes over
 	for _, f := range frames {
 		if f.When.Before(since) {
 			continue
