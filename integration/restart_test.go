@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-lvs/tandem/integration/lab"
 )
 
-// TestRestartUnderLoad: the master is restarted, and reloaded with one changed weight, under 200 requests a second, each on a
+// TestRestartUnderLoad: the master is restarted, replaced in place, and reloaded with one changed weight, under 200 requests a second, each on a
 // new connection. No request fails, not even in flight. Older connections continue. The only write to the kernel's table is
 // that of the weight.
 func TestRestartUnderLoad(t *testing.T) {
@@ -38,6 +38,15 @@ func TestRestartUnderLoad(t *testing.T) {
 	talk.goesOn(t, p.Lab, "after the restart", 2)
 	if got := tableWrites(tap); len(got) > 0 {
 		t.Errorf("a restart wrote %v, want nothing", got)
+	}
+
+	if out := tandem(t, p.A, "upgrade", "--in-place"); !strings.Contains(out, "replaced in place") || p.A.State() != "master" {
+		t.Errorf("tandem upgrade --in-place: %q, and the state is %s", out, p.A.State())
+	}
+	talk.phase()
+	talk.goesOn(t, p.Lab, "after an upgrade in place", 2)
+	if got := tableWrites(tap); len(got) > 0 {
+		t.Errorf("an upgrade in place wrote %v, want nothing", got)
 	}
 
 	p.A.Configure(loaded(p.A.Name, lab.PriorityA, 3))
