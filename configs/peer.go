@@ -67,8 +67,8 @@ func channelTable() toml.SchemaType[Peer] {
 			func(p *Peer, v string) { p.TLS.Name = v }).OnlyFor("tls_cert").Unset("the address of the other director").Example(`"lb2.example.org"`),
 		toml.Optional("accept_config", toml.Boolean(), false,
 			"Whether the other director may send a configuration: `tandem apply FILE --pair` there. Who has the key of the channel can then run any "+
-				"program as root on this machine: a configuration names scripts and their users, and files with secrets, and nothing is refused that "+
-				"`tandem check` accepts. What is sent is logged, and is in the history. Without it, `tandem apply --pair` puts this director's own file into force.",
+				"program on this machine, as the director's user or, where it may run programs of other users, as root: a configuration names scripts "+
+				"and their users, and files with secrets, and nothing is refused that `tandem check` accepts. What is sent is logged, and is in the history. Without it, `tandem apply --pair` puts this director's own file into force.",
 			func(p *Peer, v bool) { p.AcceptConfig = v }),
 	)
 }
