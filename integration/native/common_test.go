@@ -5,6 +5,8 @@ package native
 import (
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,4 +112,17 @@ func from(frames []lab.Frame, h *lab.Host, after time.Time) []lab.Frame {
 		}
 	}
 	return sent
+}
+
+// install puts a program where another one was, as a package manager does: the running one keeps its file. A program of its own writes
+// it: a file that this process has open for writing could be open in another program that it starts, and could not be run.
+func install(t *testing.T, from, to string) {
+	t.Helper()
+	out, err := exec.Command("busybox", "cp", from, to+".new").CombinedOutput()
+	if err == nil {
+		err = os.Rename(to+".new", to)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 }

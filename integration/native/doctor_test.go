@@ -69,9 +69,11 @@ func pool(name, method, server string) string {
 }
 
 // idle starts a program of a name that does nothing.
-func idle(h *lab.Host, name string) *lab.Process {
-	file := h.WriteFile(name, "#!/bin/sh\nread forever < "+h.Dir()+"/never\n")
-	_ = os.Chmod(file, 0o755)
+func idle(t *testing.T, h *lab.Host, name string) *lab.Process {
+	text := h.WriteFile(name+".sh", "#!/bin/sh\nread forever < "+h.Dir()+"/never\n")
+	_ = os.Chmod(text, 0o755)
+	file := filepath.Join(h.Dir(), name)
+	install(t, text, file)
 	return h.Start(file)
 }
 
@@ -95,7 +97,7 @@ func beforeTheStart(t *testing.T) {
 	programs := []string{"keepalived", "NetworkManager", "systemd-networkd", "dhcpcd", "connmand"}
 	var running []*lab.Process
 	for _, name := range programs {
-		running = append(running, idle(d.A.Host, name))
+		running = append(running, idle(t, d.A.Host, name))
 	}
 	// Of UDP, so that the doctor does not ask the server, which unwraps nothing.
 	tunnel := strings.Replace(pool("tun", "tunnel", "198.51.100.12"), "scheduler", "protocol = \"udp\"\nscheduler", 1)

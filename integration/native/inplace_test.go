@@ -5,7 +5,6 @@ package native
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,17 +127,4 @@ func ownProgram(t *testing.T, d *lab.Director) (path string) {
 	install(t, lab.Tandem.Path(), own.Path())
 	d.Use(own)
 	return own.Path()
-}
-
-// install puts a program where another one was, as a package manager does: the running one keeps its file. A program of its own writes
-// it: a file that this process has open for writing could be open in another program that it starts, and could not be run.
-func install(t *testing.T, from, to string) {
-	t.Helper()
-	out, err := exec.Command("busybox", "cp", from, to+".new").CombinedOutput()
-	if err == nil {
-		err = os.Rename(to+".new", to)
-	}
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 }

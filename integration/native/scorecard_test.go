@@ -188,7 +188,7 @@ func (c duoCard) beside(program, want string) breakage {
 			if err := unix.Mkfifo(c.B.Dir()+"/never", 0o600); err != nil && !errors.Is(err, unix.EEXIST) {
 				c.T.Fatal(err)
 			}
-			p = idle(c.B.Host, program)
+			p = idle(c.T, c.B.Host, program)
 		}, Heal: func() { p.Stop() }}
 }
 

@@ -96,14 +96,8 @@ func serve(d *lab.Director) *lab.Process {
 // proxy starts a program that is named after its machine: all machines of a lab see the same processes.
 func proxy(t *testing.T, d *lab.Director) *lab.Process {
 	t.Helper()
-	text, err := os.ReadFile("/usr/bin/busybox")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := d.WriteFile("busybox-"+d.Name, string(text))
-	if err := os.Chmod(file, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	file := filepath.Join(d.Dir(), "busybox-"+d.Name)
+	install(t, "/usr/bin/busybox", file)
 	return d.Start(file, "sleep", "1000")
 }
 
