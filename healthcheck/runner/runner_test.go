@@ -169,7 +169,8 @@ func TestStatus(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		s := b.Status()["a"]
-		want := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Since: s.Since, Reason: "connected", LastAt: s.LastAt,
+		want := healthcheck.TargetStatus{Health: healthcheck.Unhealthy, Since: s.Since, LastAt: s.LastAt,
+			Reason:      "connected; passes again, and is healthy after 2 in a row",
 			LastLatency: 3 * time.Millisecond, Streak: 1, Checks: 5, Successes: 1, Failures: 4}
 		if s != want {
 			t.Errorf("status\n%+v, want\n%+v", s, want)

@@ -257,7 +257,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 func TestClientSaysWhatToDo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nobody.sock")
 	_, err := NewClient(path).Status(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "tandem run") || !strings.Contains(err.Error(), path) {
+	if err == nil || !strings.Contains(err.Error(), "systemctl start tandem") || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v", err)
 	}
 }
