@@ -91,7 +91,7 @@ func (c duoCard) guard(name string, wrong []string, want, says string, healed []
 
 // scriptFails is a row in which a tracked script needs more than its user may do.
 func (c duoCard) scriptFails() breakage {
-	secret := c.B.WriteFile("secret", "")
+	secret := c.B.Host.WriteFile("secret", "") // of root
 	if err := os.Chmod(secret, 0o600); err != nil {
 		c.T.Fatal(err)
 	}
