@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -57,10 +56,7 @@ func TestUpgrade(t *testing.T) {
 		}
 	}()
 	<-d.begun
-	deadline := time.Now().Add(10 * time.Second)
-	for d.Status().Config.SHA256 == "" && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, "a configuration in force", func() bool { return d.Status().Config.SHA256 != "" })
 	if u := d.Status().Upgraded; u == nil || u.Count != 3 || u.From != "v1" || u.At.IsZero() || u.Waits != "" {
 		t.Errorf("%+v", u)
 	}
