@@ -38,6 +38,11 @@ func hmacTable() toml.SchemaType[signing] {
 	)
 }
 
+// MakeKey returns the shell command that makes a key in a file.
+func MakeKey(file string) string {
+	return "(umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > " + file + ")"
+}
+
 func keyTable() toml.SchemaType[KeyFile] {
 	return toml.Table(func(at toml.Node, k *KeyFile) { k.Place = at.Key("file").Place() },
 		toml.Required("id", toml.Integer[uint8](1, 255), "1", "The number of the key in advertisements.",
@@ -45,7 +50,7 @@ func keyTable() toml.SchemaType[KeyFile] {
 		toml.Required("file", toml.String("an absolute path", absolutePath), `"/etc/tandem/vrrp-1.key"`,
 			"A file with the key: 32 to 64 octets, or hex: and their digits. Only its owner may have access (mode 0600 or 0400), and "+
 				"the owner must be the user of the director: chown tandem /etc/tandem/vrrp-1.key. To make one: "+
-				"(umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > /etc/tandem/vrrp-1.key).",
+				MakeKey("/etc/tandem/vrrp-1.key")+".",
 			func(k *KeyFile, v string) { k.Path = v }),
 	)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/prober/ask"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/prober/page"
 	"github.com/tandem-lvs/tandem/cmd/tandem/internal/screen"
+	"github.com/tandem-lvs/tandem/configs"
 )
 
 // errNotServed is the error of a probe that has found and told something. The exit code is 2.
@@ -71,7 +72,7 @@ director on this machine that runs with the file. The program of a check is run.
 
 With --listen, it waits until a machine with the same key file drives it by --drive, for example a director before
 a failover. What is asked is up to the machine that listens; --for is the longest time that it asks. Make a key
-with: (umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > probe.key)
+with: ` + configs.MakeKey("probe.key") + `
 
 The exit code is 0 if every question was answered in time or every check passed, 2 if not, and 1 if the probe
 could not run. With --budget it is 2 only if an outage was longer, or if there was no answer at all.`,

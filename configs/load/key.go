@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-lvs/tandem/vrrp"
 )
 
-const makeKey = "make a key with: (umask 077; echo hex:$(od -An -tx1 -N32 /dev/urandom | tr -dc 0-9a-f) > FILE)"
+var makeKey = "make a key with: " + configs.MakeKey("FILE")
 
 // keys reads the key files of a configuration. The error is configs.Mistakes, and never shows what is in a file. With elsewhere,
 // a file that is not there or cannot be read is only a warning.
